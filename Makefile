@@ -1,0 +1,59 @@
+# Everything runs in .venv, which `make` creates and keeps up to date by itself.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first interpreter that really is Python 3.11 or newer; `make PYTHON=... TARGET` overrides it.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_DIR ?= saved_models/demo
+BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
+
+# TensorFlow's start-up notes would bury the progress bar.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help install demo test lint wheel benchmarks clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## create .venv and install the package into it, editable
+
+$(INSTALLED): pyproject.toml setup.py
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'keras-rkm needs Python 3.11 or newer; PYTHON="$(PYTHON)" is not. Try: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)' >&2; \
+		exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
+	@touch $@
+
+demo: $(INSTALLED)  ## train on an embedded data set and write saved_models/demo
+	@if [ -n "$$(ls -A '$(DEMO_DIR)' 2>/dev/null)" ]; then \
+		echo '$(DEMO_DIR) holds a run already. Remove it (rm -r $(DEMO_DIR)) or choose another folder (make demo DEMO_DIR=saved_models/demo2).' >&2; \
+		exit 1; fi
+	$(BIN)/keras-rkm train --flagfile=examples/demo.flags --output_dir='$(DEMO_DIR)'
+
+# pytest comes last, so that its summary is the last line.
+test: lint  ## check the style and run all tests
+	$(BIN)/python -m pytest -n 2 -q --durations=10
+
+lint: $(INSTALLED)  ## check the style only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wheel: $(INSTALLED)  ## build the sdist and the wheel into dist/
+	rm -rf build dist
+	$(BIN)/python -m build
+
+benchmarks: $(INSTALLED)  ## run benchmarks/*.py, or those in BENCHMARKS="..."
+	@if [ -z '$(BENCHMARKS)' ]; then echo 'There are no programs in benchmarks/.'; fi
+	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+clean:  ## remove build products and caches; .venv and saved_models stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Command line programs on top of keras_rkm; installed as `keras_rkm.apps`."""

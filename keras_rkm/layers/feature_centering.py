@@ -1,0 +1,68 @@
+"""Subtracts the mean of the features."""
+
+import keras
+import tensorflow as tf
+
+from keras_rkm.layers.precision import full_precision
+
+
+@keras.saving.register_keras_serializable(package="keras_rkm")
+class FeatureCentering(keras.layers.Layer):
+    """Centres features: by the mean of the batch in training, by a known mean otherwise.
+
+    The known mean, `feature_mean`, is tracked while training: the plain average of the batch means
+    at first, an exponential moving average later on. `StiefelRKM.fit_principal_axes` replaces it by
+    the exact mean over a data set.
+
+    Args:
+        momentum: Float in [0, 1), the share of the old mean that a batch leaves once the average
+            has settled. Defaults to `0.99`.
+
+    Input shape: `(batch, feature_dim)`. Output shape: the same, in float32 (float64 for a float64
+    layer) under every mixed-precision policy.
+
+    Raises:
+        ValueError: If `momentum` is out of range.
+
+    >>> layer = keras_rkm.layers.FeatureCentering()
+    >>> layer(np.array([[1.0, 5.0], [3.0, 5.0]], "float32"), training=True).numpy()
+    array([[-1.,  0.],
+           [ 1.,  0.]], dtype=float32)
+    >>> layer.feature_mean.numpy()
+    array([2., 5.], dtype=float32)
+    """
+
+    def __init__(self, momentum=0.99, **kwargs):
+        if not 0 <= momentum < 1:
+            raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}")
+        super().__init__(**full_precision(kwargs))
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        state = {"trainable": False, "initializer": "zeros", "aggregation": "mean"}
+        self.feature_mean = self.add_weight(
+            name="feature_mean", shape=(input_shape[-1],), autocast=False, **state
+        )
+        self.num_updates = self.add_weight(name="num_updates", shape=(), autocast=False, **state)
+
+    def call(self, features, training=False):
+        if not training:
+            return features - self.feature_mean
+        mean = tf.reduce_mean(features, axis=0)
+        self._track(mean)
+        return features - mean
+
+    def set_mean(self, mean):
+        """Replaces `feature_mean`, of shape `(feature_dim,)`, by one known to be exact."""
+        self.feature_mean.assign(mean)
+        # From here on new batches move the mean slowly, however few were seen before.
+        self.num_updates.assign(tf.cast(1 / (1 - self.momentum), self.num_updates.dtype))
+
+    def _track(self, batch_mean):
+        num_updates = self.num_updates + 1
+        rate = tf.maximum(1 / num_updates, 1 - self.momentum)
+        self.feature_mean.assign(self.feature_mean + rate * (batch_mean - self.feature_mean))
+        self.num_updates.assign(num_updates)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}

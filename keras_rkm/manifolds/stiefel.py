@@ -1,0 +1,310 @@
+"""The Stiefel manifold St(n, p): real n x p matrices with orthonormal columns, X'X = I.
+
+Pure functions on tensors of shape `(..., n, p)`, batched over all leading axes, in float32 or
+float64. No function forms a matrix with two axes of size n: with p << n the skew generator of a
+Cayley step has rank at most 2p, and everything it does fits into p x p algebra
+(docs/objective.md derives it).
+
+References:
+    [1] J. Li, L. Fuxin, S. Todorovic, "Efficient Riemannian Optimization on the Stiefel Manifold
+        via the Cayley Transform", ICLR 2020, arXiv:2002.01113.
+    [2] P.-A. Absil, R. Mahony, R. Sepulchre, "Optimization Algorithms on Matrix Manifolds",
+        Princeton University Press, 2008, sections 3.5, 4.1 and 8.1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+def projection(matrix):
+    """Returns the point of the manifold that is nearest in the Frobenius norm.
+
+    It is the orthogonal factor of the polar decomposition, `V W'` for the singular value
+    decomposition `matrix = V diag(s) W'`; unique where `matrix` has full rank.
+
+    Args:
+        matrix: Tensor of shape `(..., n, p)` with `p <= n`.
+
+    Returns:
+        A tensor of the shape of `matrix` with orthonormal columns.
+
+    Raises:
+        ValueError: If `matrix` has more columns than rows, or fewer than two axes.
+
+    >>> projection(tf.constant([[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]])).numpy()
+    array([[1., 0.],
+           [0., 1.],
+           [0., 0.]], dtype=float32)
+    """
+    matrix = _as_tall(matrix, "matrix")
+    _, left, right = tf.linalg.svd(matrix)
+    return tf.matmul(left, right, transpose_b=True)
+
+
+def tangent_projection(point, vector):
+    """Projects `vector` orthogonally onto the tangent space at `point`.
+
+    Computes `vector - point sym(point' vector)` with `sym(A) = (A + A') / 2` [2, eq. 3.35]. A
+    tangent vector T is one for which `point' T` is skew.
+
+    Args:
+        point: Tensor of shape `(..., n, p)`, on the manifold.
+        vector: Tensor of the same shape.
+
+    Returns:
+        A tensor of the same shape, tangent at `point`.
+    """
+    point, vector = _as_pair(point, vector)
+    return vector - tf.matmul(point, _symmetric_part(tf.matmul(point, vector, transpose_a=True)))
+
+
+def transport(new_point, tangent):
+    """Carries `tangent` into the tangent space at `new_point`, by projection [2, eq. 8.4].
+
+    Args:
+        new_point: Tensor of shape `(..., n, p)`, on the manifold.
+        tangent: Tensor of the same shape, tangent at another point.
+
+    Returns:
+        A tensor of the same shape, tangent at `new_point`.
+    """
+    return tangent_projection(new_point, tangent)
+
+
+def cayley_retraction(point, tangent):
+    """Moves from `point` along `tangent` by the exact Cayley transform.
+
+    Computes `Y = (I - W/2)^-1 (I + W/2) point` for the skew n x n matrix W with `W point = tangent`
+    [1, eq. 3], from p x p matrices only. It agrees with the geodesic of the canonical metric to
+    second order, and has no restriction on the length of `tangent`.
+
+    Args:
+        point: Tensor of shape `(..., n, p)`, on the manifold.
+        tangent: Tensor of the same shape. A vector that is not tangent is treated as its tangent
+            projection.
+
+    Returns:
+        A tensor of the same shape, on the manifold.
+
+    >>> point = random_point((3, 1), seed=0)
+    >>> tangent = tangent_projection(point, tf.ones((3, 1)))
+    >>> float(orthonormality_error(cayley_retraction(point, tangent))) < 1e-6
+    True
+    """
+    point, tangent = _as_pair(point, tangent)
+    products = gram_products(point, tangent)
+    coefficients = cayley_coefficients(products, lambda _: tf.constant(-0.5, point.dtype))
+    return point + apply_coefficients(point, tangent, coefficients)
+
+
+def iterative_cayley_retraction(point, tangent, *, num_iterations=5):
+    """Moves from `point` along `tangent` by the fixed-point form of the Cayley transform.
+
+    Iterates `Y <- point + W/2 (point + Y)` from `Y = point + tangent` [1, Algorithm 1]. It converges
+    to `cayley_retraction` when the spectral norm of W is below 2, by that norm over 2 in each
+    iteration; the result is on the manifold only as far as it has converged.
+
+    Args:
+        point: Tensor of shape `(..., n, p)`, on the manifold.
+        tangent: Tensor of the same shape, tangent at `point`.
+        num_iterations: Positive int.
+
+    Returns:
+        A tensor of the same shape.
+
+    Raises:
+        ValueError: If `num_iterations` is not positive.
+    """
+    if num_iterations < 1:
+        raise ValueError(
+            "`num_iterations` must be a positive int, since the start of the iteration is not on "
+            f"the manifold. Received: num_iterations={num_iterations}"
+        )
+    point, tangent = _as_pair(point, tangent)
+    # W = A point' - point A' with A = (I - point point'/2) tangent, for a tangent vector.
+    half = tf.matmul(point, tf.matmul(point, tangent, transpose_a=True)) / 2
+    factor = tangent - half
+
+    def generator(matrix):
+        return tf.matmul(factor, tf.matmul(point, matrix, transpose_a=True)) - tf.matmul(
+            point, tf.matmul(factor, matrix, transpose_a=True)
+        )
+
+    result = point + tangent
+    for _ in range(num_iterations):
+        result = point + generator(point + result) / 2
+    return result
+
+
+def qr_retraction(point, tangent):
+    """Moves from `point` along `tangent` by the QR decomposition of their sum [2, eq. 4.8].
+
+    The factor R has a positive diagonal, which makes the result unique. Agrees with
+    `point + tangent` to first order, and with the geodesic no further.
+
+    Args:
+        point: Tensor of shape `(..., n, p)`, on the manifold.
+        tangent: Tensor of the same shape, tangent at `point`.
+
+    Returns:
+        A tensor of the same shape, on the manifold.
+    """
+    point, tangent = _as_pair(point, tangent)
+    return _positive_q(point + tangent)
+
+
+def polar_retraction(point, tangent):
+    """Moves from `point` along `tangent` to the nearest point of the manifold [2, eq. 4.7].
+
+    Args:
+        point: Tensor of shape `(..., n, p)`, on the manifold.
+        tangent: Tensor of the same shape, tangent at `point`.
+
+    Returns:
+        A tensor of the same shape, on the manifold.
+    """
+    point, tangent = _as_pair(point, tangent)
+    return projection(point + tangent)
+
+
+def random_point(shape, *, seed=None, dtype="float32"):
+    """Draws points uniformly from the manifold (its Haar measure).
+
+    Args:
+        shape: Tuple `(..., n, p)` with `p <= n`.
+        seed: Int for a reproducible draw; None for a fresh one.
+        dtype: `"float32"` or `"float64"`.
+
+    Returns:
+        A tensor of shape `shape` with orthonormal columns.
+
+    Raises:
+        ValueError: If `p > n`.
+
+    >>> random_point((2, 5, 3), seed=1).shape
+    TensorShape([2, 5, 3])
+    """
+    generator = (
+        tf.random.Generator.from_non_deterministic_state()
+        if seed is None
+        else tf.random.Generator.from_seed(seed)
+    )
+    # The Q of a Gaussian matrix is Haar distributed only once R's diagonal is made positive.
+    return _positive_q(_as_tall(generator.normal(shape, dtype=tf.as_dtype(dtype)), "shape"))
+
+
+def orthonormality_error(matrix):
+    """Returns `||X'X - I||_F`, the distance of the columns from orthonormality.
+
+    Args:
+        matrix: Tensor of shape `(..., n, p)`.
+
+    Returns:
+        A tensor of shape `(...)`, zero on the manifold, in the dtype of `matrix`.
+    """
+    matrix = tf.convert_to_tensor(matrix)
+    gram = tf.matmul(matrix, matrix, transpose_a=True)
+    return tf.norm(gram - _identity_like(gram), axis=(-2, -1))
+
+
+class GramProducts(NamedTuple):
+    """The p x p products of a point X and a vector V that determine a Cayley step."""
+
+    point_vector: tf.Tensor  # C = X'V
+    skew: tf.Tensor  # K = (C - C') / 2
+    normal: tf.Tensor  # D' = V'V - C'C, the Gram matrix of V's part outside span(X)
+    squared_norm: tf.Tensor  # ||W||_F^2, of shape (..., 1, 1)
+
+
+class CayleyCoefficients(NamedTuple):
+    """The p x p factors of the increment `Y - X = X point + V vector` of a Cayley step."""
+
+    point: tf.Tensor
+    vector: tf.Tensor
+
+
+def gram_products(point, vector) -> GramProducts:
+    """Reduces a point X and a vector V, both `(..., n, p)`, to the p x p matrices of their step.
+
+    W is the skew matrix `A X' - X A'` with `A = (I - XX'/2) V`, so that `W X` is the tangent
+    projection of V. Its norm is `||W||_F^2 = ||K||_F^2 + 2 tr D'`, without forming W.
+    """
+    point_vector = tf.matmul(point, vector, transpose_a=True)
+    skew = 0.5 * (point_vector - tf.linalg.matrix_transpose(point_vector))
+    normal = tf.matmul(vector, vector, transpose_a=True) - tf.matmul(
+        point_vector, point_vector, transpose_a=True
+    )
+    twice_identity = 2 * _identity_like(normal)
+    squared_norm = tf.reduce_sum(
+        tf.square(skew) + twice_identity * normal, axis=(-2, -1), keepdims=True
+    )
+    # Rounding can leave a negative zero of the size of ||V||^2 times the machine epsilon.
+    return GramProducts(point_vector, skew, normal, tf.abs(squared_norm))
+
+
+def cayley_coefficients(
+    products: GramProducts, half_step_from_norm: Callable[[tf.Tensor], tf.Tensor]
+) -> CayleyCoefficients:
+    """Solves the Cayley transform `Y = (I + hW)^-1 (I - hW) X` exactly, in p x p matrices.
+
+    With `H = h K + h^2 D'` and `R = (I + H)^-1 - I`,
+
+        Y = X + X (2R + 2h C (I + R)) - V 2h (I + R).
+
+    The symmetric part of H is positive semi-definite, so I + H is never singular.
+
+    Args:
+        products: What `gram_products(X, V)` returned.
+        half_step_from_norm: Function of `||W||_F`, of shape `(..., 1, 1)`, that returns half the
+            step size, h. A negative one moves along V instead of against it.
+    """
+    half_step = half_step_from_norm(tf.sqrt(products.squared_norm))
+    matrix = half_step * (products.skew + half_step * products.normal)
+    identity = _identity_like(matrix)
+    # R itself is solved for, not I + R: the digits of a small step would drown in the ones.
+    increment = -tf.linalg.solve(identity + matrix, matrix)
+    vector = (2 * half_step) * (identity + increment)
+    return CayleyCoefficients(2 * increment + tf.matmul(products.point_vector, vector), vector)
+
+
+def apply_coefficients(point, vector, coefficients: CayleyCoefficients):
+    """Returns the increment `X point - V vector` of a Cayley step, of shape `(..., n, p)`."""
+    return tf.matmul(point, coefficients.point) - tf.matmul(vector, coefficients.vector)
+
+
+def _symmetric_part(matrix):
+    return 0.5 * (matrix + tf.linalg.matrix_transpose(matrix))
+
+
+def _identity_like(matrix):
+    return tf.eye(matrix.shape[-1], dtype=matrix.dtype)
+
+
+def _positive_q(matrix):
+    q, r = tf.linalg.qr(matrix)
+    signs = tf.where(tf.linalg.diag_part(r) < 0, -1, 1)
+    return q * tf.cast(signs, q.dtype)[..., tf.newaxis, :]
+
+
+def _as_tall(matrix, argument):
+    matrix = tf.convert_to_tensor(matrix)
+    if matrix.shape.rank < 2 or matrix.shape[-1] > matrix.shape[-2]:
+        raise ValueError(
+            f"`{argument}` must have at least as many rows as columns in its last two axes, since "
+            "at most n columns of length n can be orthonormal. "
+            f"Received: shape={tuple(matrix.shape)}"
+        )
+    return matrix
+
+
+def _as_pair(point, vector):
+    point = _as_tall(point, "point")
+    vector = tf.convert_to_tensor(vector, dtype=point.dtype)
+    if point.shape != vector.shape:
+        raise ValueError(
+            "A point and a vector at it must have the same shape. "
+            f"Received: {tuple(point.shape)} and {tuple(vector.shape)}"
+        )
+    return point, vector

@@ -1,0 +1,76 @@
+"""`Dataset` and `Factor`: the parts fit together, and stay together."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_rkm.datasets import Dataset, Factor
+
+_IMAGES = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2, 1)
+
+
+@pytest.fixture
+def dataset():
+    classes = np.array([[i % 2, i % 3] for i in range(6)])
+    info = (Factor("parity", 2, "categorical"), Factor("rest", 3, "circular"))
+    return Dataset("six", _IMAGES, np.arange(6) * 10, classes / 2, classes, info)
+
+
+def test_sizes_are_those_of_the_images(dataset):
+    assert dataset.num_images == 6
+    assert dataset.image_shape == (2, 2, 1)
+    assert "six" in repr(dataset) and "parity:2" in repr(dataset) and "[[" not in repr(dataset)
+
+
+def test_subset_takes_the_rows_of_every_part_in_the_order_asked_for(dataset):
+    subset = dataset.subset([4, 1])
+    np.testing.assert_array_equal(subset.images, _IMAGES[[4, 1]])
+    np.testing.assert_array_equal(subset.labels, [40, 10])
+    np.testing.assert_array_equal(subset.factor_classes, [[0, 1], [1, 1]])
+    np.testing.assert_array_equal(subset.factors, [[0, 0.5], [0.5, 0.5]])
+    assert subset.factor_info == dataset.factor_info
+
+
+def test_subset_after_batches_serves_its_own_images(dataset):
+    list(dataset.batches(2))
+    (batch,) = dataset.subset([5]).batches(1)
+    np.testing.assert_allclose(batch[0, :, :, 0] * 255, [[20, 21], [22, 23]])
+
+
+def test_parts_cannot_be_replaced(dataset):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        dataset.images = _IMAGES
+
+
+def test_labels_are_only_served_if_there_are_some():
+    with pytest.raises(ValueError, match="needs labels, and 'bare' has none"):
+        Dataset("bare", _IMAGES).batches(2, with_labels=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"images": _IMAGES.astype(np.float32)}, "uint8.*Received: dtype=float32"),
+        ({"images": _IMAGES[0]}, r"Received: dtype=uint8, shape=\(2, 2, 1\)"),
+        ({"images": _IMAGES[:0]}, r"non-empty.*shape=\(0, 2, 2, 1\)"),
+        ({"labels": np.arange(5)}, r"labels.shape=\(5,\), expected \(6,\)"),
+        ({"factors": np.zeros((6, 2))}, r"factors.shape=\(6, 2\), expected \(6, 0\)"),
+        (
+            {"factor_classes": np.zeros((5, 1), int), "factor_info": (Factor("a", 1),)},
+            r"factor_classes.shape=\(5, 1\), expected \(6, 1\)",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(parts, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset("bad", **{"images": _IMAGES, **parts})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("a", 3, "ordinal"), "kind='ordinal'"), (("a", 0), "size=0")],
+)
+def test_factor_refuses_an_unknown_kind_and_no_values(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Factor(*arguments)
