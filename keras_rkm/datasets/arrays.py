@@ -137,10 +137,11 @@ def choose(num_available: int, *, num_images: int | None, seed: int, name: str) 
     """
     if num_images is None:
         return np.arange(num_available)
-    if not 1 <= num_images <= num_available:
+    if not isinstance(num_images, int | np.integer) or not 1 <= num_images <= num_available:
         raise ValueError(
-            f"`num_images` must be at least 1 and at most the {num_available} images of '{name}'. "
-            f"Received: num_images={num_images}. Use None to take all of them."
+            "`num_images` must be an int, at least 1 and at most the "
+            f"{num_available} images of '{name}'. Received: num_images={num_images}. "
+            "Use None to take all of them."
         )
     chosen = np.random.default_rng(seed).choice(num_available, num_images, replace=False)
     return np.sort(chosen)

@@ -128,6 +128,9 @@ class Dataset:
         Batch number `step`, counted over all epochs, is a pure function of `seed` and `step`. So a
         run that stopped after `k` steps goes on with `start_step=k` exactly as if it had not.
 
+        For the same reason every pass over the result is the same. For a new order in every epoch
+        of `fit`, pass `num_epochs=None` here, and `steps_per_epoch` and `shuffle=False` there.
+
         Args:
             batch_size: Positive int.
             shuffle: Bool, a new order in every epoch; otherwise that of the arrays. Default True.

@@ -422,9 +422,9 @@ class StiefelRKM(keras.Model):
         if mode == "deterministic":
             return error(images, self._decode_code(code, training))
         # A function of the step, so that a run that is resumed draws the same noise.
-        noise = self.noise_stddev * tf.random.stateless_normal(
-            tf.shape(code), seed=[self.seed, self.optimizer.iterations], dtype=code.dtype
-        )
+        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        noise = tf.random.stateless_normal(tf.shape(code), seed, dtype=code.dtype)
+        noise *= self.noise_stddev
         if mode == "noisy":
             return error(images, self._decode_code(code + noise, training))
         # One call on the doubled batch is faster than two.

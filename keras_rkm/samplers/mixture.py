@@ -13,6 +13,7 @@ from .mixture_fitting import (
     CRITERIA,
     check_num_components,
     fit_mixture,
+    gather,
     max_num_components,
     select_num_components,
 )
@@ -80,8 +81,7 @@ class GaussianMixtureSampler(Sampler):
         self.seed = seed
 
     def _fit(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        batches = list(batches)
-        latents = np.concatenate(batches) if batches else np.zeros((0, 1))
+        latents = gather(batches)
         mixture, reports = fit_mixture(
             latents,
             self._num_components_for(latents),

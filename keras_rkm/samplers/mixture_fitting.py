@@ -1,7 +1,7 @@
 """Mixtures of normal distributions by scikit-learn, and how many components to take."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +45,7 @@ def fit_mixture(
         The `Mixture`, and messages about what is degenerate, if anything.
 
     Raises:
-        ValueError: If there are fewer than two samples, or more components than samples.
+        ValueError: If there are more components than samples.
     """
     mean, scale, report = _standardisation(latents, variance_floor)
     fitted = _fit((latents - mean) / scale, num_components, variance_floor, seed)
@@ -99,12 +99,18 @@ def select_num_components(
             "`candidates` must hold a number of components that does not exceed the number of "
             f"samples. Received: candidates={list(candidates)}."
         )
-    batches = list(latent_batches(latents))
-    latents = np.concatenate(batches) if batches else np.zeros((0, 1))
+    latents = gather(latent_batches(latents))
     score = _bic if criterion == "bic" else _held_out
     scores = {k: score(latents, k, variance_floor, seed) for k in candidates}
     best = min(scores, key=scores.get) if criterion == "bic" else max(scores, key=scores.get)
     return best, scores
+
+
+def gather(batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Stacks batches to `(num_samples, latent_dim)`, and raises if it has fewer than two rows."""
+    batches = list(batches)
+    check_num_samples(sum(map(len, batches)))
+    return np.concatenate(batches)
 
 
 def max_num_components(num_samples: int, criterion: str) -> int:
@@ -126,7 +132,7 @@ def check_num_components(num_components: int) -> None:
 
 
 def _standardisation(latents: np.ndarray, variance_floor: float) -> _Standardisation:
-    fitted = moments([latents] if len(latents) else [])
+    fitted = moments([latents])
     _, report = floored_cholesky(fitted, variance_floor)
     largest = np.linalg.eigvalsh(fitted.covariance)[-1]
     # Of latents that are all the same it is the floor that stands in for their variance.
@@ -170,7 +176,6 @@ def _bic(latents: np.ndarray, num_components: int, variance_floor: float, seed: 
 
 
 def _held_out(latents: np.ndarray, num_components: int, variance_floor: float, seed: int) -> float:
-    check_num_samples(len(latents))
     order = np.random.default_rng(seed).permutation(len(latents))
     held_out, fitted = np.split(latents[order], [_num_held_out(len(latents))])
     mean, scale, _ = _standardisation(fitted, variance_floor)

@@ -108,7 +108,7 @@ def test_choice_is_seeded_without_replacement_and_ascending():
     np.testing.assert_array_equal(choose(4, num_images=None, seed=0, name="x"), range(4))
 
 
-@pytest.mark.parametrize("num_images", [0, -1, 11])
+@pytest.mark.parametrize("num_images", [0, -1, 11, 2.5])
 def test_choice_of_more_than_there_is_is_refused(num_images):
     with pytest.raises(ValueError, match=f"10 images of 'x'. Received: num_images={num_images}"):
         choose(10, num_images=num_images, seed=0, name="x")

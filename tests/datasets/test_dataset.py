@@ -74,3 +74,12 @@ def test_parts_that_do_not_fit_are_refused(parts, message):
 def test_factor_refuses_an_unknown_kind_and_no_values(arguments, message):
     with pytest.raises(ValueError, match=message):
         Factor(*arguments)
+
+
+def test_every_pass_over_batches_is_the_same_and_every_epoch_is_not(dataset):
+    batches = dataset.batches(6, seed=2)
+    one, other = (next(iter(batches)).numpy() for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    first, second = dataset.batches(6, seed=2, num_epochs=None).take(2)
+    np.testing.assert_array_equal(first, one)
+    assert (first.numpy() != second.numpy()).any()
