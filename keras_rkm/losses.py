@@ -21,7 +21,7 @@ def reconstruction_error(images, reconstructions, *, loss):
     Raises:
         ValueError: If `loss` is neither.
 
-    >>> reconstruction_error(
+    >>> keras_rkm.losses.reconstruction_error(
     ...     np.ones((1, 2)), np.array([[0.0, 0.5]]), loss="mean_squared_error"
     ... ).numpy()
     array([1.25])
@@ -52,7 +52,8 @@ def pca_reconstruction_error(features, projected_features):
     Returns:
         A tensor of shape `(batch,)`.
 
-    >>> pca_reconstruction_error(np.array([[3.0, 4.0]]), np.array([[3.0, 0.0]])).numpy()
+    >>> features, projected_features = np.array([[3.0, 4.0]]), np.array([[3.0, 0.0]])
+    >>> keras_rkm.losses.pca_reconstruction_error(features, projected_features).numpy()
     array([16.])
     """
     return tf.reduce_sum(tf.square(features - projected_features), axis=-1)

@@ -102,9 +102,9 @@ def cayley_retraction(point, tangent):
 def iterative_cayley_retraction(point, tangent, *, num_iterations=5):
     """Moves from `point` along `tangent` by the fixed-point form of the Cayley transform.
 
-    Iterates `Y <- point + W/2 (point + Y)` from `Y = point + tangent` [1, Algorithm 1]. It converges
-    to `cayley_retraction` when the spectral norm of W is below 2, by that norm over 2 in each
-    iteration; the result is on the manifold only as far as it has converged.
+    Iterates `Y <- point + W/2 (point + Y)` from `Y = point + tangent` [1, Algorithm 1]. It
+    converges to `cayley_retraction` when the spectral norm of W is below 2, by that norm over 2 in
+    each iteration; the result is on the manifold only as far as it has converged.
 
     Args:
         point: Tensor of shape `(..., n, p)`, on the manifold.

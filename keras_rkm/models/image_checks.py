@@ -57,8 +57,7 @@ def _images_of(element):
 def _check_shape_and_dtype(shape, dtype, image_shape):
     shape = tuple(shape)
     if len(shape) != len(image_shape) + 1 or any(
-        size not in (None, expected)
-        for size, expected in zip(shape[1:], image_shape, strict=True)
+        size not in (None, expected) for size, expected in zip(shape[1:], image_shape, strict=True)
     ):
         raise ValueError(
             "Images must come in batches of the shape that the encoder was built for, "
@@ -85,7 +84,7 @@ def _check_values(images, unit_range):
         raise ValueError(
             "Images must lie in [0, 1] for the binary cross-entropy. "
             f"Received: values from {lowest:.6g} to {highest:.6g}. Rescale them, or use "
-            "`reconstruction_loss=\"mean_squared_error\"` with a decoder that reaches these values."
+            '`reconstruction_loss="mean_squared_error"` with a decoder that reaches these values.'
         )
 
 

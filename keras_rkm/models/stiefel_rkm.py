@@ -149,7 +149,7 @@ class StiefelRKM(keras.Model):
 
     @property
     def feature_mean(self):
-        """The mean of the features, `(feature_dim,)`: tracked, or exact after `fit_principal_axes`."""
+        """Mean of the features, `(feature_dim,)`: tracked; exact after `fit_principal_axes`."""
         return self.centering.feature_mean
 
     @property
@@ -240,13 +240,14 @@ class StiefelRKM(keras.Model):
                 f"Received also: basis_optimizer={basis_optimizer}"
             )
         super().compile(optimizer=optimizer, **kwargs)
+        # All variables exist: Keras would leave it to the first step, inside the compiled function.
+        self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
         return self._compile_config.serialize() if self.compiled else {}
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, **kwargs):
         """Trains on images, after a look at whether they can work; as `keras.Model.fit`.
@@ -340,7 +341,10 @@ class StiefelRKM(keras.Model):
     def train_step(self, data):
         images = tf.debugging.check_numerics(_images_of(data), _NOT_FINITE)
         step = self._alternating_step if self.update == "alternating" else self._simultaneous_step
-        return self._log(images, *step(images))
+        # Without it the optimizers' step counts would go on beside the failed check.
+        with tf.control_dependencies([images]):
+            values = step(images)
+        return self._log(images, *values)
 
     def test_step(self, data):
         images = _images_of(data)
@@ -357,8 +361,6 @@ class StiefelRKM(keras.Model):
 
     def _alternating_step(self, images):
         """The step of U; then the step of the networks with a fresh gradient at the new U."""
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
         basis = self.projection.trainable_variables
         networks = [v for v in self.trainable_variables if all(v is not u for u in basis)]
         with tf.GradientTape() as tape:
@@ -502,7 +504,8 @@ def _feature_dim(encoder, decoder):
     if len(feature_shape) != 2 or feature_shape[-1] is None:
         raise ValueError(
             "`encoder` must return features of shape (batch, feature_dim). "
-            f"Received: an encoder with output_shape={feature_shape}. Add a Flatten or a Dense layer."
+            f"Received: an encoder with output_shape={feature_shape}. Add a Flatten or a Dense "
+            "layer."
         )
     if decoder_input != feature_shape or decoder_output != image_shape:
         raise ValueError(

@@ -34,8 +34,8 @@ class CayleyAdam(keras.optimizers.Adam):
 
     All other weights take exactly the step of `keras.optimizers.Adam` with the same arguments.
     Weights on the manifold want a learning rate of their own: one scalar second moment makes
-    `||dX||_F` about `learning_rate`, which is `sqrt(n p)` less than Adam moves a matrix. Give a model
-    both with `keras_rkm.optimizers.ConstraintRouter`.
+    `||dX||_F` about `learning_rate`, which is `sqrt(n p)` less than Adam moves a matrix. Give a
+    model both with `keras_rkm.optimizers.ConstraintRouter`.
 
     Args:
         learning_rate: Float, schedule or callable. Defaults to `1e-2`.
@@ -100,7 +100,7 @@ class CayleyAdam(keras.optimizers.Adam):
         self.step_bound = step_bound
 
     def build(self, var_list):
-        """Creates the state: momentum as the weights, one second moment per matrix on the manifold."""
+        """Creates the state; of a matrix on the manifold the second moment is one number."""
         if self.built:
             return
         # `update_step` gets tf.Variables, which carry no constraint: remember who has one.
@@ -160,9 +160,7 @@ class CayleyAdam(keras.optimizers.Adam):
         products = stiefel.gram_products(point, momentum)
         coefficients = stiefel.cayley_coefficients(products, half_step)
         gram = tf.matmul(point, point, transpose_a=True)
-        correction = (0.5 * _REORTHONORMALISATION) * (
-            tf.eye(point.shape[-1], dtype=dtype) - gram
-        )
+        correction = (0.5 * _REORTHONORMALISATION) * (tf.eye(point.shape[-1], dtype=dtype) - gram)
         coefficients = coefficients._replace(point=coefficients.point + correction)
         self.assign_add(variable, stiefel.apply_coefficients(point, momentum, coefficients))
         # The symmetric part of X'M leaves the momentum, and r W X remains.
@@ -183,19 +181,21 @@ class CayleyAdam(keras.optimizers.Adam):
         return tf.sqrt(corrected + self.epsilon) * (1 - tf.pow(_constant(self.beta_1, step), step))
 
     def _add_second_moments(self, var_list, name):
-        moments = self.add_optimizer_variables(var_list, name)
-        for index, variable in enumerate(var_list):
-            if self._is_on_manifold[index]:
-                self._untrack_variable(moments[index])
-                moments[index] = self.add_variable(
-                    shape=(*variable.shape[:-2], 1, 1),
-                    dtype=variable.dtype,
-                    name=moments[index].name,
-                )
-        return moments
+        return [
+            self.add_variable(
+                shape=(*variable.shape[:-2], 1, 1),
+                dtype=variable.dtype,
+                name=f"{variable.name}_{name}",
+            )
+            if on_manifold
+            else self.add_optimizer_variables([variable], name)[0]
+            for variable, on_manifold in zip(var_list, self._is_on_manifold, strict=True)
+        ]
 
     def _manifold_variables(self, var_list):
-        return [v for v, on_manifold in zip(var_list, self._is_on_manifold, strict=True) if on_manifold]
+        return [
+            v for v, on_manifold in zip(var_list, self._is_on_manifold, strict=True) if on_manifold
+        ]
 
     def _check_manifold_variable(self, variable):
         if len(variable.shape) < 2 or variable.shape[-1] > variable.shape[-2]:
@@ -217,7 +217,7 @@ class CayleyAdam(keras.optimizers.Adam):
                 raise ValueError(
                     "A weight with the `Stiefel` constraint must start with orthonormal columns. "
                     f"Received: {variable.path} with ||X'X - I||_F = {error:.3g}. Create it with "
-                    "`initializer=\"orthogonal\"`, or assign "
+                    '`initializer="orthogonal"`, or assign '
                     "`keras_rkm.manifolds.stiefel.projection(weight)` to it."
                 )
 

@@ -33,8 +33,8 @@ class ConstraintRouter(keras.optimizers.MultiOptimizer):
     `optimizer.optimizers` lists both: `[basis_optimizer, optimizer]`.
 
     >>> router = keras_rkm.optimizers.ConstraintRouter("adam")
-    >>> [inner.name for inner in router.optimizers]
-    ['cayley_adam', 'adam']
+    >>> [type(inner).__name__ for inner in router.optimizers]
+    ['CayleyAdam', 'Adam']
     """
 
     def __init__(

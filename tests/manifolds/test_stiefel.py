@@ -148,7 +148,8 @@ def test_projection_is_nearer_than_any_other_point(shape):
     nearest = stiefel.projection(matrix).numpy()
     # The polar factor P is characterised by P'P = I and a symmetric positive P'A.
     product = np.swapaxes(nearest, -1, -2) @ matrix
-    np.testing.assert_allclose(_gram(nearest), np.broadcast_to(np.eye(shape[-1]), product.shape), atol=1e-13)  # fmt: skip
+    identity = np.broadcast_to(np.eye(shape[-1]), product.shape)
+    np.testing.assert_allclose(_gram(nearest), identity, atol=1e-13)
     np.testing.assert_allclose(product, np.swapaxes(product, -1, -2), atol=1e-13)
     assert np.all(np.linalg.eigvalsh(product) > 0)
 
@@ -164,7 +165,8 @@ def test_gram_products_give_the_norm_of_the_dense_generator():
 def test_random_points_are_orthonormal_reproducible_and_centred(dtype):
     points = stiefel.random_point((4000, 3, 2), seed=3, dtype=dtype).numpy()
     assert points.dtype == dtype
-    np.testing.assert_allclose(_gram(points), np.tile(np.eye(2), (4000, 1, 1)), atol=10 * TOLERANCE[dtype])  # fmt: skip
+    identities = np.tile(np.eye(2), (4000, 1, 1))
+    np.testing.assert_allclose(_gram(points), identities, atol=10 * TOLERANCE[dtype])
     np.testing.assert_array_equal(points, stiefel.random_point((4000, 3, 2), seed=3, dtype=dtype))
     assert np.any(points != stiefel.random_point((4000, 3, 2), seed=4, dtype=dtype).numpy())
     # Under the Haar measure every entry has mean 0 and variance 1/n: five standard errors.

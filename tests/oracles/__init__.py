@@ -1,1 +1,4 @@
-"""Reference implementations in NumPy float64, written from the papers; they share no code with the package."""
+"""Reference implementations in NumPy float64, written from the papers.
+
+They share no code with the package.
+"""

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-_SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+_SHARED_DATA = Path(__file__).resolve().parents[1] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,15 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("needs the real data sets in ../shared/data, see BUILD.md")
     return _SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _names_in_examples(doctest_namespace):
+    """What the examples of docstrings take as imported."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import keras_rkm
+
+    doctest_namespace.update(keras=keras, np=np, tf=tf, keras_rkm=keras_rkm)

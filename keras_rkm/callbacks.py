@@ -1,0 +1,141 @@
+"""Keras callbacks: what TensorBoard's own one leaves out, and a guard against divergence.
+
+`keras.callbacks.TensorBoard` writes the logs (`orthonormality_error` among them) and the learning
+rates of both optimizers. These callbacks write beside it, each a run of its own in a sub-folder of
+the same `log_dir`: a folder with two writers is one that TensorBoard reads in part.
+"""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class _SummaryCallback(keras.callbacks.Callback):
+    """Opens `log_dir/name` when training begins and closes it at the end."""
+
+    def __init__(self, log_dir: str | os.PathLike, name: str):
+        super().__init__()
+        self._folder = os.path.join(os.fspath(log_dir), name)
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(self._folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._writer.as_default(step=epoch):
+            self._write()
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        self._writer.close()
+
+    def _write(self):
+        raise NotImplementedError
+
+
+class LatentSpectrum(_SummaryCallback):
+    """Writes the explained variance of the latents after every epoch.
+
+    The variances are those along the principal axes of the latents of a few fixed images, in
+    descending order, so a scalar keeps its meaning while the basis turns:
+
+        explained_variance/axis_1, axis_2, ...    eigenvalues of the covariance of the latents
+        explained_variance_ratio                  their sum over the variance of all features
+
+    Args:
+        log_dir: Str or path, the one given to `keras.callbacks.TensorBoard`.
+        images: Array `(num_images, height, width, channels)`; some hundreds suffice.
+
+    Raises:
+        ValueError: If there are fewer than two images.
+
+    >>> callback = LatentSpectrum("logs", np.zeros((256, 28, 28, 1), "float32"))
+    """
+
+    def __init__(self, log_dir: str | os.PathLike, images: np.ndarray):
+        super().__init__(log_dir, "latents")
+        if len(images) < 2:
+            raise ValueError(
+                f"`images` must be at least two, to have a variance. Received: {len(images)}."
+            )
+        self._images = images
+
+    def _write(self):
+        features = np.asarray(self.model.encoder(self._images, training=False), "float64")
+        latents = features @ np.asarray(self.model.basis, "float64")
+        covariance = np.atleast_2d(np.cov(latents, rowvar=False, bias=True))
+        variances = np.linalg.eigvalsh(covariance)[::-1]
+        for number, variance in enumerate(variances, start=1):
+            tf.summary.scalar(f"explained_variance/axis_{number}", variance)
+        total = features.var(axis=0).sum()
+        tf.summary.scalar("explained_variance_ratio", variances.sum() / total if total else 0.0)
+
+
+class BasisSummary(_SummaryCallback):
+    """Writes the histogram of U, and how far U has turned since the epoch before.
+
+        basis               histogram of the entries
+        basis_turn          largest principal angle in radians, from the second epoch on
+
+    `TensorBoard(histogram_freq=1)` writes a histogram of U as well, but of all other weights too.
+
+    Args:
+        log_dir: Str or path, the one given to `keras.callbacks.TensorBoard`.
+
+    >>> callback = BasisSummary("logs")
+    """
+
+    def __init__(self, log_dir: str | os.PathLike):
+        super().__init__(log_dir, "basis")
+        self._last = None
+
+    def _write(self):
+        basis = np.asarray(self.model.basis, "float64")
+        tf.summary.histogram("basis", basis)
+        if self._last is not None:
+            # The cosine loses small angles to rounding; the sine of the rest does not.
+            rest = basis - self._last @ (self._last.T @ basis)
+            sine = np.linalg.svd(rest, compute_uv=False)[0]
+            tf.summary.scalar("basis_turn", np.arcsin(min(sine, 1.0)))
+        self._last = basis
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Ends training with an error as soon as a log or, after an epoch, a weight is not finite.
+
+    Put it first, so that no callback after it, such as one that saves, sees the broken model.
+    `keras.callbacks.TerminateOnNaN` ends training too, but as if it had come to its end.
+
+    Raises:
+        FloatingPointError: While training; names the epoch and the step in it, from 1.
+
+    >>> callback = StopOnNonFinite()
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check_logs(logs, f"epoch {self._epoch + 1}, step {batch + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check_logs(logs, f"the end of epoch {epoch + 1}")
+        for variable in self.model.trainable_variables:
+            if not np.isfinite(np.asarray(variable, "float32")).all():
+                self._stop(f"a weight, {variable.path}, was not finite", f"epoch {epoch + 1}")
+
+    def _check_logs(self, logs, where):
+        for name, value in (logs or {}).items():
+            if not np.isfinite(float(value)):
+                self._stop(f"`{name}` was {float(value)}", where)
+
+    def _stop(self, what, where):
+        raise FloatingPointError(
+            f"Training diverged: {what} at {where}. Try a smaller learning rate."
+        )

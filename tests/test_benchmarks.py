@@ -1,0 +1,164 @@
+"""The benchmark programs run, and their tables are whole; their times are not judged here."""
+
+import csv
+import gzip
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PROGRAMS = (
+    "basis_learning_rate",
+    "cayley_step",
+    "mnist_reconstruction",
+    "principal_axes_memory",
+    "training_step",
+)
+
+
+def _run(program, *arguments):
+    return subprocess.run(
+        [sys.executable, str(_ROOT / "benchmarks" / f"{program}.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _tables(program, *arguments):
+    """The Markdown tables that a program prints, each a list of rows, each a dict of strings."""
+    result = _run(program, *arguments)
+    assert result.returncode == 0, result.stderr
+    tables, header = [], None
+    for line in result.stdout.splitlines():
+        # Not at every bar: a cell may hold a norm.
+        cells = line.removeprefix("| ").removesuffix(" |").split(" | ")
+        if not line.startswith("| "):
+            header = None
+        elif header is None:
+            header = cells
+            tables.append([])
+        elif set(cells) != {"---"}:
+            tables[-1].append(dict(zip(header, cells, strict=True)))
+    return tables
+
+
+def _floats(rows, column):
+    values = [float(row[column]) for row in rows if row[column] != "-"]
+    assert values and all(map(math.isfinite, values))
+    return values
+
+
+@pytest.fixture(scope="module")
+def idx_folder(tmp_path_factory):
+    """A folder like that of MNIST, with 96 images of stripes."""
+    folder = tmp_path_factory.mktemp("mnist")
+    generator = np.random.default_rng(0)
+    images = np.repeat(generator.integers(0, 256, (96, 28, 1), np.uint8), 28, axis=2)
+    labels = generator.integers(0, 10, 96).astype(np.uint8)
+    for prefix in ("train", "t10k"):
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            path = folder / f"{prefix}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.tobytes()))
+    return folder
+
+
+def test_cayley_step_reports_every_shape_and_loop():
+    arguments = ("--shapes=64x10,12x3", "--steps=5", "--repeats=2", "--drift_steps=20")
+    (rows,) = _tables("cayley_step", *arguments)
+    assert [(row["shape"], row["loop"], row["bar"]) for row in rows] == [
+        ("64, 10", "graph", "<= 3.0"),
+        ("64, 10", "XLA", "-"),
+        ("12, 3", "graph", "-"),
+        ("12, 3", "XLA", "-"),
+    ]
+    for column in ("Adam us", "CayleyAdam us", "ratio"):
+        assert min(_floats(rows, column)) > 0
+    # An optimizer that took the weight for an unconstrained one would be fast, and far away.
+    assert max(_floats(rows, "drift ||U'U - I||_F")) < 1e-6
+
+
+def test_training_step_reports_every_setting():
+    arguments = ("--capacity=2", "--batch_size=4", "--feature_dim=12", "--steps=1", "--repeats=2")
+    (rows,) = _tables("training_step", *arguments, "--updates=simultaneous,alternating")
+    assert [row["model"] for row in rows] == ["auto-encoder"] + 4 * ["deterministic"] + 4 * ["split"]
+    settings = {(row["model"], row["update"], row["centering"]) for row in rows}
+    assert len(settings) == 9
+    bars = {(row["model"], row["bar"]) for row in rows if row["update"] == "simultaneous"}
+    assert bars == {("deterministic", "<= 1.05"), ("split", "<= 1.45")}
+    assert min(_floats(rows, "CPU ms a step")) > 0
+    assert _floats(rows, "ratio")[0] == 1
+
+
+def test_principal_axes_memory_measures_each_number_of_images():
+    (rows,) = _tables("principal_axes_memory", "--num_images=300,1030", "--feature_dim=12")
+    assert [row["images"] for row in rows] == ["300", "1030"]
+    # What TensorFlow takes by itself: a unit that is off by 1024 does not pass.
+    assert all(100 < peak < 10_000 for peak in _floats(rows, "peak MiB"))
+    assert min(_floats(rows, "MiB above the peak after 1000")) >= 0
+
+
+def test_mnist_reconstruction_compares_the_methods(idx_folder, tmp_path):
+    output = tmp_path / "rows.csv"
+    rows, summary = _tables(
+        "mnist_reconstruction",
+        f"--data_dir={idx_folder}",
+        f"--output={output}",
+        *("--steps=3", "--seeds=0,1", "--methods=rkm,rkm_batch,vae"),
+        *("--capacity=2", "--feature_dim=16", "--latent_dim=3", "--batch_size=16"),
+    )
+    methods = ["rkm", "rkm_batch", "vae"]
+    assert [(row["method"], row["seed"]) for row in rows] == [
+        (method, seed) for seed in "01" for method in methods
+    ]
+    # A squared error summed over 784 pixels in [0, 1].
+    assert all(0 < error < 784 for error in _floats(rows, "test MSE"))
+    ratio = float(rows[0]["test MSE"]) / float(rows[2]["test MSE"])
+    assert float(rows[0]["/ VAE's"]) == pytest.approx(ratio, rel=1e-3)
+    assert [row["method"] for row in summary] == methods
+    mean = np.mean(_floats(rows[0::3], "test MSE"))
+    assert float(summary[0]["mean test MSE"]) == pytest.approx(mean, rel=1e-3)
+    with output.open(newline="") as file:
+        assert [row["method"] for row in csv.DictReader(file)] == 2 * methods
+
+
+def test_basis_learning_rate_reports_a_gap_that_shrinks():
+    rows = _tables(
+        "basis_learning_rate",
+        *("--learning_rates=1e-3,1e-2", "--checkpoints=5,40", "--dim=12", "--latent_dim=2"),
+        "--num_samples=256",
+    )[0]
+    assert [row["learning rate"] for row in rows] == ["1e-3", "1e-2"]
+    for kind in ("batches of 128", "full gradient"):
+        early, late = (_floats(rows, f"{kind}, {steps} steps") for steps in (5, 40))
+        for before, after in zip(early, late, strict=True):
+            assert 0 < after < before < 1
+        assert late[1] < late[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "flag", "message"),
+    [
+        ("cayley_step", "--shapes=10x64", "as many rows as columns"),
+        ("cayley_step", "--shapes=ten", "takes a list like"),
+        ("mnist_reconstruction", "--methods=gan", "unknown gan"),
+        ("principal_axes_memory", "--num_images=many", "takes ints"),
+    ],
+)
+def test_wrong_flag_is_a_usage_error(program, flag, message):
+    result = _run(program, flag)
+    assert result.returncode
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("program", _PROGRAMS)
+def test_program_is_in_the_table_of_the_readme(program):
+    assert f"`{program}.py`" in (_ROOT / "benchmarks" / "README.md").read_text()
