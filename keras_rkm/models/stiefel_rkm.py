@@ -10,6 +10,7 @@ from keras_rkm import losses
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import principal_axes
+from keras_rkm.models.argument_checks import check_choice, check_not_negative, feature_dim_of
 from keras_rkm.models.image_checks import check_images
 from keras_rkm.optimizers import ConstraintRouter
 
@@ -93,14 +94,14 @@ class StiefelRKM(keras.Model):
     ):
         if mean_penalty is None:
             mean_penalty = 1.0 if decoder_centering == "none" else 0.0
-        _check_choice("reconstruction_loss", reconstruction_loss, losses.RECONSTRUCTION_LOSSES)
-        _check_choice("reconstruction_mode", reconstruction_mode, _MODES)
-        _check_choice("decoder_centering", decoder_centering, _CENTERINGS)
-        _check_choice("update", update, _UPDATES)
-        _check_not_negative("reconstruction_weight", reconstruction_weight)
-        _check_not_negative("noise_stddev", noise_stddev)
-        _check_not_negative("mean_penalty", mean_penalty)
-        feature_dim = _feature_dim(encoder, decoder)
+        check_choice("reconstruction_loss", reconstruction_loss, losses.RECONSTRUCTION_LOSSES)
+        check_choice("reconstruction_mode", reconstruction_mode, _MODES)
+        check_choice("decoder_centering", decoder_centering, _CENTERINGS)
+        check_choice("update", update, _UPDATES)
+        check_not_negative("reconstruction_weight", reconstruction_weight)
+        check_not_negative("noise_stddev", noise_stddev)
+        check_not_negative("mean_penalty", mean_penalty)
+        feature_dim = feature_dim_of(encoder, decoder)
 
         super().__init__(**kwargs)
         self.encoder = encoder
@@ -299,7 +300,7 @@ class StiefelRKM(keras.Model):
         Raises:
             ValueError: If `method` is unknown or the images cannot be used, as in `fit`.
         """
-        _check_choice("method", method, ("rotate", "recompute"))
+        check_choice("method", method, ("rotate", "recompute"))
         check_images(data, image_shape=self.image_shape, unit_range=False)
         moments = self._feature_moments(data, batch_size)
         covariance = moments.covariance
@@ -475,41 +476,3 @@ class StiefelRKM(keras.Model):
 def _images_of(data):
     images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
     return images
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )
-
-
-def _check_not_negative(name, value):
-    if not value >= 0:
-        raise ValueError(f"`{name}` must be zero or a positive number. Received: {name}={value!r}")
-
-
-def _feature_dim(encoder, decoder):
-    """The size of the features; an error unless the two networks fit together."""
-    shapes = {}
-    for name, network in (("encoder", encoder), ("decoder", decoder)):
-        try:
-            shapes[name] = tuple(network.input_shape), tuple(network.output_shape)
-        except AttributeError:
-            raise ValueError(
-                f"`{name}` must be a Keras model with one input and one output of known shapes, "
-                f"functional or Sequential with an Input. Received: {name}={network!r}"
-            ) from None
-    (image_shape, feature_shape), (decoder_input, decoder_output) = shapes.values()
-    if len(feature_shape) != 2 or feature_shape[-1] is None:
-        raise ValueError(
-            "`encoder` must return features of shape (batch, feature_dim). "
-            f"Received: an encoder with output_shape={feature_shape}. Add a Flatten or a Dense "
-            "layer."
-        )
-    if decoder_input != feature_shape or decoder_output != image_shape:
-        raise ValueError(
-            "`decoder` must take what `encoder` returns, and return what it takes. Received: "
-            f"encoder {image_shape} -> {feature_shape}, decoder {decoder_input} -> {decoder_output}"
-        )
-    return feature_shape[-1]
