@@ -25,39 +25,6 @@ class PrincipalAxes:
     feature_covariance: np.ndarray = dataclasses.field(repr=False)
 
 
-class StreamingMoments:
-    """Mean and covariance in one pass, in O(dim^2) memory whatever the number of samples.
-
-    Sums of squares around the running mean, merged as in T. F. Chan, G. H. Golub, R. J. LeVeque,
-    "Algorithms for Computing the Sample Variance", The American Statistician 37(3), 1983: a mean
-    that is large beside the spread costs no digits.
-    """
-
-    def __init__(self):
-        self.num_samples = 0
-        self.mean = 0.0
-        self._scatter = 0.0
-
-    def update(self, samples):
-        """Adds `samples` of shape `(num_samples, dim)`."""
-        samples = np.asarray(samples, dtype=np.float64)
-        if not len(samples):
-            return
-        total = self.num_samples + len(samples)
-        batch_mean = samples.mean(axis=0)
-        centred = samples - batch_mean
-        delta = batch_mean - self.mean
-        weight = self.num_samples * len(samples) / total
-        self._scatter = self._scatter + centred.T @ centred + weight * np.outer(delta, delta)
-        self.mean = self.mean + delta * (len(samples) / total)
-        self.num_samples = total
-
-    @property
-    def covariance(self):
-        """`(dim, dim)`, of the samples as the whole population: divided by `num_samples`."""
-        return self._scatter / self.num_samples
-
-
 def rotate_to_principal_axes(basis, feature_covariance):
     """Turns `basis` inside its span so that the latents are uncorrelated, variances descending.
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rkm import losses
+from keras_rkm import _moments, losses
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import principal_axes
@@ -302,7 +302,7 @@ class StiefelRKM(keras.Model):
         """
         check_choice("method", method, ("rotate", "recompute"))
         check_images(data, image_shape=self.image_shape, unit_range=False)
-        moments = self._feature_moments(data, batch_size)
+        moments = _moments.moments(self._feature_batches(data, batch_size))
         covariance = moments.covariance
         leading, leading_variance = principal_axes.leading_eigenvectors(covariance, self.latent_dim)
         angles = principal_axes.principal_angles(self.basis, leading)
@@ -322,7 +322,7 @@ class StiefelRKM(keras.Model):
             feature_covariance=covariance,
         )
 
-    def _feature_moments(self, data, batch_size):
+    def _feature_batches(self, data, batch_size):
         if not isinstance(data, tf.data.Dataset):
             data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
 
@@ -330,10 +330,8 @@ class StiefelRKM(keras.Model):
         def features(images):
             return self._features(images)[0]
 
-        moments = principal_axes.StreamingMoments()
         for element in data:
-            moments.update(features(_images_of(element)))
-        return moments
+            yield features(_images_of(element)).numpy()
 
     @property
     def metrics(self):

@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_rkm._moments import moments
+
 from .base import Sampler
+from .covariance import check_variance_floor, floored_cholesky
 from .drawing import KEYS, map_rows, normal_row
-from .moments import check_variance_floor, floored_cholesky, moments
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .base import Sampler
+from .covariance import check_variance_floor
 from .drawing import KEYS, map_rows, normal_row, uniform_row
 from .mixture_fitting import (
     CRITERIA,
@@ -17,7 +18,6 @@ from .mixture_fitting import (
     max_num_components,
     select_num_components,
 )
-from .moments import check_variance_floor
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")

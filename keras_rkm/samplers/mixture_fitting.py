@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_rkm._moments import check_num_samples, moments
+
 from .batches import latent_batches
-from .moments import check_num_samples, floored_cholesky, moments, smallest_variance
+from .covariance import floored_cholesky, smallest_variance
 
 CRITERIA = ("bic", "held_out")
 _HELD_OUT_FRACTION = 0.2

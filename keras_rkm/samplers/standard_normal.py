@@ -45,7 +45,8 @@ class StandardNormalSampler(Sampler):
         if self._given_dim not in (None, first.shape[1]):
             raise ValueError(
                 "`latents` must have `latent_dim` columns. "
-                f"Received: shape={first.shape}, latent_dim={self._given_dim}."
+                f"Received: shape={first.shape}, latent_dim={self._given_dim}. "
+                "Make a new sampler for them."
             )
         self._given_dim = first.shape[1]
         return {}
