@@ -12,7 +12,6 @@ References:
         Princeton University Press, 2008, sections 3.5, 4.1 and 8.1.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -95,7 +94,8 @@ def cayley_retraction(point, tangent):
     """
     point, tangent = _as_pair(point, tangent)
     products = gram_products(point, tangent)
-    coefficients = cayley_coefficients(products, lambda _: tf.constant(-0.5, point.dtype))
+    half_step = tf.fill(tf.shape(products.squared_norm), tf.constant(-0.5, point.dtype))
+    coefficients = cayley_coefficients(products, half_step)
     return point + apply_coefficients(point, tangent, coefficients)
 
 
@@ -212,14 +212,14 @@ def orthonormality_error(matrix):
 class GramProducts(NamedTuple):
     """The p x p products of a point X and a vector V that determine a Cayley step."""
 
-    point_vector: tf.Tensor  # C = X'V
+    symmetric: tf.Tensor  # (C + C') / 2 for C = X'V
     skew: tf.Tensor  # K = (C - C') / 2
     normal: tf.Tensor  # D' = V'V - C'C, the Gram matrix of V's part outside span(X)
     squared_norm: tf.Tensor  # ||W||_F^2, of shape (..., 1, 1)
 
 
 class CayleyCoefficients(NamedTuple):
-    """The p x p factors of the increment `Y - X = X point + V vector` of a Cayley step."""
+    """The p x p factors of the increment `Y - X = X point - V vector` of a Cayley step."""
 
     point: tf.Tensor
     vector: tf.Tensor
@@ -231,42 +231,38 @@ def gram_products(point, vector) -> GramProducts:
     W is the skew matrix `A X' - X A'` with `A = (I - XX'/2) V`, so that `W X` is the tangent
     projection of V. Its norm is `||W||_F^2 = ||K||_F^2 + 2 tr D'`, without forming W.
     """
-    point_vector = tf.matmul(point, vector, transpose_a=True)
-    skew = 0.5 * (point_vector - tf.linalg.matrix_transpose(point_vector))
+    product = tf.matmul(point, vector, transpose_a=True)
+    skew = 0.5 * (product - tf.linalg.matrix_transpose(product))
     normal = tf.matmul(vector, vector, transpose_a=True) - tf.matmul(
-        point_vector, point_vector, transpose_a=True
+        product, product, transpose_a=True
     )
     twice_identity = 2 * _identity_like(normal)
     squared_norm = tf.reduce_sum(
         tf.square(skew) + twice_identity * normal, axis=(-2, -1), keepdims=True
     )
     # Rounding can leave a negative zero of the size of ||V||^2 times the machine epsilon.
-    return GramProducts(point_vector, skew, normal, tf.abs(squared_norm))
+    return GramProducts(product - skew, skew, normal, tf.abs(squared_norm))
 
 
-def cayley_coefficients(
-    products: GramProducts, half_step_from_norm: Callable[[tf.Tensor], tf.Tensor]
-) -> CayleyCoefficients:
+def cayley_coefficients(products: GramProducts, half_step) -> CayleyCoefficients:
     """Solves the Cayley transform `Y = (I + hW)^-1 (I - hW) X` exactly, in p x p matrices.
 
-    With `H = h K + h^2 D'` and `R = (I + H)^-1 - I`,
+    With `B = 2h (I + hK + h^2 D')^-1`,
 
-        Y = X + X (2R + 2h C (I + R)) - V 2h (I + R).
+        Y = X + X ((C + C')/2 - h D') B - V B.
 
-    The symmetric part of H is positive semi-definite, so I + H is never singular.
+    The symmetric part of the matrix that is inverted is at least I, so it is never singular.
 
     Args:
         products: What `gram_products(X, V)` returned.
-        half_step_from_norm: Function of `||W||_F`, of shape `(..., 1, 1)`, that returns half the
-            step size, h. A negative one moves along V instead of against it.
+        half_step: Half the step size, h, of shape `(..., 1, 1)`. A negative one moves along V
+            instead of against it.
     """
-    half_step = half_step_from_norm(tf.sqrt(products.squared_norm))
-    matrix = half_step * (products.skew + half_step * products.normal)
-    identity = _identity_like(matrix)
-    # R itself is solved for, not I + R: the digits of a small step would drown in the ones.
-    increment = -tf.linalg.solve(identity + matrix, matrix)
-    vector = (2 * half_step) * (identity + increment)
-    return CayleyCoefficients(2 * increment + tf.matmul(products.point_vector, vector), vector)
+    scaled_normal = half_step * products.normal
+    identity = _identity_like(scaled_normal)
+    matrix = identity + half_step * (products.skew + scaled_normal)
+    vector = tf.linalg.solve(matrix, half_step * (2 * identity))
+    return CayleyCoefficients(tf.matmul(products.symmetric - scaled_normal, vector), vector)
 
 
 def apply_coefficients(point, vector, coefficients: CayleyCoefficients):

@@ -148,36 +148,33 @@ class CayleyAdam(keras.optimizers.Adam):
         gradient = tf.cast(gradient, dtype)
         learning_rate = tf.cast(learning_rate, dtype)
         point = tf.convert_to_tensor(variable)
-        momentum = self._momentums[index].value
+        momentum = tf.convert_to_tensor(self._momentums[index])
         momentum = momentum + (gradient - momentum) * (1 - self.beta_1)
         scale = self._scale(index, gradient)
 
-        def half_step(norm):
-            # a/2 in units of M rather than M/r: min(learning_rate, 2q / (||W|| + epsilon)) / 2r.
-            bound = (learning_rate / (2 * self.step_bound)) * (norm + self.epsilon * scale)
-            return 0.5 * learning_rate / tf.maximum(scale, bound)
-
         products = stiefel.gram_products(point, momentum)
+        # a/2 in units of M rather than M/r: min(learning_rate / r, 2q / (||rW|| + epsilon r)) / 2.
+        norm = tf.sqrt(products.squared_norm) + self.epsilon * scale
+        half_step = tf.minimum(0.5 * learning_rate / scale, self.step_bound / norm)
         coefficients = stiefel.cayley_coefficients(products, half_step)
         gram = tf.matmul(point, point, transpose_a=True)
         correction = (0.5 * _REORTHONORMALISATION) * (tf.eye(point.shape[-1], dtype=dtype) - gram)
         coefficients = coefficients._replace(point=coefficients.point + correction)
         self.assign_add(variable, stiefel.apply_coefficients(point, momentum, coefficients))
         # The symmetric part of X'M leaves the momentum, and r W X remains.
-        symmetric = products.point_vector - products.skew
-        self.assign(self._momentums[index], momentum - tf.matmul(point, symmetric))
+        self.assign(self._momentums[index], momentum - tf.matmul(point, products.symmetric))
 
     def _scale(self, index, gradient):
         """Updates the second moment and returns r, of shape `(..., 1, 1)`."""
         step = tf.cast(self.iterations + 1, gradient.dtype)
-        velocity = self._velocities[index]
+        velocity = tf.convert_to_tensor(self._velocities[index])
         squared_norm = tf.reduce_sum(tf.square(gradient), axis=(-2, -1), keepdims=True)
-        new_velocity = velocity.value + (squared_norm - velocity.value) * (1 - self.beta_2)
-        self.assign(velocity, new_velocity)
+        velocity = velocity + (squared_norm - velocity) * (1 - self.beta_2)
+        self.assign(self._velocities[index], velocity)
         if self.amsgrad:
-            new_velocity = tf.maximum(self._velocity_hats[index].value, new_velocity)
-            self.assign(self._velocity_hats[index], new_velocity)
-        corrected = new_velocity / (1 - tf.pow(_constant(self.beta_2, step), step))
+            velocity = tf.maximum(self._velocity_hats[index], velocity)
+            self.assign(self._velocity_hats[index], velocity)
+        corrected = velocity / (1 - tf.pow(_constant(self.beta_2, step), step))
         return tf.sqrt(corrected + self.epsilon) * (1 - tf.pow(_constant(self.beta_1, step), step))
 
     def _add_second_moments(self, var_list, name):
