@@ -75,7 +75,9 @@ def _run(command: str, arguments: list[str]) -> None:
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(module.main, argv=[sys.argv[0], *arguments])
+    # A command that says `from .errors import run` ends with one line for an error.
+    run = getattr(module, "run", app.run)
+    run(module.main, argv=[sys.argv[0], *arguments])
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ _select_backend()
 # All of them, not on demand: `keras.models.load_model` finds a registered class only once its
 # module is imported.
 from keras_rkm import (
+    callbacks,
     constraints,
     datasets,
     layers,
@@ -58,6 +59,7 @@ from keras_rkm import (
 
 __all__ = [
     "__version__",
+    "callbacks",
     "constraints",
     "datasets",
     "layers",

@@ -71,13 +71,11 @@ def idx_folder(tmp_path_factory):
 
 
 def test_cayley_step_reports_every_shape_and_loop():
-    arguments = ("--shapes=64x10,12x3", "--steps=5", "--repeats=2", "--drift_steps=20")
+    arguments = ("--shapes=64x10", "--steps=5", "--repeats=2", "--drift_steps=20")
     (rows,) = _tables("cayley_step", *arguments)
     assert [(row["shape"], row["loop"], row["bar"]) for row in rows] == [
         ("64, 10", "graph", "<= 3.0"),
         ("64, 10", "XLA", "-"),
-        ("12, 3", "graph", "-"),
-        ("12, 3", "XLA", "-"),
     ]
     for column in ("Adam us", "CayleyAdam us", "ratio"):
         assert min(_floats(rows, column)) > 0
@@ -87,12 +85,13 @@ def test_cayley_step_reports_every_shape_and_loop():
 
 def test_training_step_reports_every_setting():
     arguments = ("--capacity=2", "--batch_size=4", "--feature_dim=12", "--steps=1", "--repeats=2")
-    (rows,) = _tables("training_step", *arguments, "--updates=simultaneous,alternating")
-    assert [row["model"] for row in rows] == ["auto-encoder"] + 4 * ["deterministic"] + 4 * ["split"]
-    settings = {(row["model"], row["update"], row["centering"]) for row in rows}
-    assert len(settings) == 9
-    bars = {(row["model"], row["bar"]) for row in rows if row["update"] == "simultaneous"}
-    assert bars == {("deterministic", "<= 1.05"), ("split", "<= 1.45")}
+    # Not all eight: each traces a model for two seconds.
+    (rows,) = _tables("training_step", *arguments, "--modes=split", "--centerings=batch")
+    assert [(row["model"], row["update"], row["centering"], row["bar"]) for row in rows] == [
+        ("auto-encoder", "-", "-", "-"),
+        ("split", "simultaneous", "batch", "<= 1.45"),
+        ("split", "alternating", "batch", "-"),
+    ]
     assert min(_floats(rows, "CPU ms a step")) > 0
     assert _floats(rows, "ratio")[0] == 1
 
@@ -111,19 +110,19 @@ def test_mnist_reconstruction_compares_the_methods(idx_folder, tmp_path):
         "mnist_reconstruction",
         f"--data_dir={idx_folder}",
         f"--output={output}",
-        *("--steps=3", "--seeds=0,1", "--methods=rkm,rkm_batch,vae"),
+        *("--steps=3", "--seeds=0,1", "--methods=rkm_batch,vae"),
         *("--capacity=2", "--feature_dim=16", "--latent_dim=3", "--batch_size=16"),
     )
-    methods = ["rkm", "rkm_batch", "vae"]
+    methods = ["rkm_batch", "vae"]
     assert [(row["method"], row["seed"]) for row in rows] == [
         (method, seed) for seed in "01" for method in methods
     ]
     # A squared error summed over 784 pixels in [0, 1].
     assert all(0 < error < 784 for error in _floats(rows, "test MSE"))
-    ratio = float(rows[0]["test MSE"]) / float(rows[2]["test MSE"])
+    ratio = float(rows[0]["test MSE"]) / float(rows[1]["test MSE"])
     assert float(rows[0]["/ VAE's"]) == pytest.approx(ratio, rel=1e-3)
     assert [row["method"] for row in summary] == methods
-    mean = np.mean(_floats(rows[0::3], "test MSE"))
+    mean = np.mean(_floats(rows[0::2], "test MSE"))
     assert float(summary[0]["mean test MSE"]) == pytest.approx(mean, rel=1e-3)
     with output.open(newline="") as file:
         assert [row["method"] for row in csv.DictReader(file)] == 2 * methods
@@ -143,19 +142,10 @@ def test_basis_learning_rate_reports_a_gap_that_shrinks():
         assert late[1] < late[0]
 
 
-@pytest.mark.parametrize(
-    ("program", "flag", "message"),
-    [
-        ("cayley_step", "--shapes=10x64", "as many rows as columns"),
-        ("cayley_step", "--shapes=ten", "takes a list like"),
-        ("mnist_reconstruction", "--methods=gan", "unknown gan"),
-        ("principal_axes_memory", "--num_images=many", "takes ints"),
-    ],
-)
-def test_wrong_flag_is_a_usage_error(program, flag, message):
-    result = _run(program, flag)
+def test_wrong_flag_is_a_usage_error():
+    result = _run("principal_axes_memory", "--num_images=many")
     assert result.returncode
-    assert message in result.stdout + result.stderr
+    assert "takes ints" in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -1,0 +1,61 @@
+"""The flags of a run as a file that `--flagfile` takes."""
+
+from collections.abc import Iterable
+
+from absl import flags
+
+from .errors import USAGE_STATUS, CommandError
+from .run_folder import RunFolder, write_atomically
+
+
+def write_flags(run: RunFolder, names: Iterable[str]) -> None:
+    """Writes the values of the flags to the `flags.txt` of a run, defaults included."""
+    lines = [line for name in names if (line := _line(name))]
+    write_atomically(
+        run.flags_file, lambda path: path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    )
+
+
+def adopt_flags(run: RunFolder, names: Iterable[str]) -> None:
+    """Gives the flags the values that the run was started with.
+
+    Raises:
+        CommandError: If a flag of the command line has another value than there, or the file has
+            been damaged.
+    """
+    started = {
+        _name(line): line
+        for line in run.flags_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    }
+    names = list(names)
+    given = [name for name in names if flags.FLAGS[name].present]
+    differing = [name for name in given if _line(name) != started.get(name, "")]
+    if differing:
+        listed = ", ".join(
+            f"{_line(name) or f'--{name}'} (was {started.get(name) or 'not given'})"
+            for name in differing
+        )
+        raise CommandError(
+            f"the run in '{run.path}' was started with other flags: {listed}. Leave them out to "
+            "resume it, or choose another --output_dir.",
+            status=USAGE_STATUS,
+        )
+    rest = [line for name, line in started.items() if name not in given]
+    try:
+        if unknown := set(started) - set(names):
+            raise flags.Error(f"no flag of a run: {', '.join(sorted(unknown))}")
+        flags.FLAGS(["", *rest])
+    except flags.Error as error:
+        raise CommandError(f"'{run.flags_file}' is damaged: {error}") from error
+
+
+def _line(name: str) -> str:
+    """`--name=value`, or nothing for a flag without a value."""
+    return flags.FLAGS[name].serialize() if flags.FLAGS[name].value is not None else ""
+
+
+def _name(line: str) -> str:
+    name = line.strip().removeprefix("--").split("=", 1)[0]
+    is_negation = name.startswith("no") and name not in flags.FLAGS
+    return name.removeprefix("no") if is_negation else name

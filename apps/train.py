@@ -1,0 +1,192 @@
+"""Trains a Stiefel-Restricted Kernel Machine and writes its run folder.
+
+    keras-rkm train --dataset=dsprites_like --output_dir=saved_models/first
+
+The folder then holds the model, a sampler of its latents, the history, the metrics and pictures;
+its flags.txt repeats the run. docs/training.md describes it all.
+"""
+
+import platform
+import sys
+import time
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+import keras_rkm
+from keras_rkm import networks, optimizers, samplers
+from keras_rkm.datasets import Dataset
+from keras_rkm.models import StiefelRKM
+
+from . import errors, pictures, train_flags
+from .data import load_train_and_held_out, parse_ranges
+from .errors import run  # `keras-rkm` runs `main` by it
+from .fitting import fit
+from .flag_files import adopt_flags, write_flags
+from .run_folder import RunFolder, write_atomically
+
+flags.adopt_module_key_flags(train_flags)
+FLAGS = flags.FLAGS
+
+
+def main(argv):
+    """Trains, turns the basis to its principal axes, and writes everything."""
+    del argv
+    folder = _open_folder()
+    keras.config.set_dtype_policy(FLAGS.mixed_precision)
+    keras.utils.set_random_seed(FLAGS.seed)
+
+    train, held_out = load_train_and_held_out(
+        FLAGS.dataset,
+        num_images=FLAGS.num_images,
+        factor_classes=parse_ranges(FLAGS.factor_classes or ()),
+        seed=FLAGS.seed,
+        data_dir=FLAGS.data_dir,
+        download=FLAGS.download,
+        image_size=FLAGS.image_size,
+    )
+    if train.num_images < FLAGS.batch_size:
+        raise errors.CommandError(
+            f"--batch_size={FLAGS.batch_size} exceeds the {train.num_images} images that there are "
+            "to train on. Use a smaller one."
+        )
+    print(
+        f"Data: {train.name}, {train.num_images:,} images of "
+        f"{'x'.join(map(str, train.image_shape))} to train on, {held_out.num_images:,} held out."
+    )
+    steps_per_epoch = train.num_images // FLAGS.batch_size
+    num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
+    model, start_step = folder.load_checkpoint() or (_new_model(train.image_shape), 0)
+    write_flags(folder, train_flags.RUN_FLAGS)
+
+    start = time.monotonic()
+    if start_step < num_steps:
+        _announce(model, start_step, num_steps, steps_per_epoch)
+        fit(
+            folder,
+            model,
+            train,
+            held_out,
+            batch_size=FLAGS.batch_size,
+            start_step=start_step,
+            num_steps=num_steps,
+            seed=FLAGS.seed,
+            checkpoint_every=FLAGS.checkpoint_every,
+            # A progress bar would fill a log file.
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    else:
+        print(f"Training: all {num_steps:,} steps are done already.")
+    _finish(folder, model, train, held_out, num_steps, time.monotonic() - start)
+
+
+def _open_folder() -> RunFolder:
+    """The run folder, when nothing speaks against writing to it; takes over the flags of a run."""
+    folder = RunFolder(FLAGS.output_dir)
+    if FLAGS.resume:
+        folder.check_resumable()
+        adopt_flags(folder, train_flags.RUN_FLAGS)
+    else:
+        folder.check_new()
+    train_flags.settle()
+    folder.check_writable()
+    return folder
+
+
+def _new_model(image_shape: tuple[int, int, int]) -> StiefelRKM:
+    size = {"capacity": FLAGS.capacity}
+    model = StiefelRKM(
+        networks.convolutional_encoder(image_shape, FLAGS.feature_dim, seed=FLAGS.seed, **size),
+        networks.convolutional_decoder(FLAGS.feature_dim, image_shape, seed=FLAGS.seed + 1, **size),
+        latent_dim=FLAGS.latent_dim,
+        reconstruction_weight=FLAGS.reconstruction_weight,
+        reconstruction_loss=FLAGS.reconstruction_loss,
+        reconstruction_mode=FLAGS.reconstruction_mode,
+        noise_stddev=FLAGS.noise_stddev,
+        decoder_centering=FLAGS.decoder_centering,
+        mean_penalty=FLAGS.mean_penalty,
+        update=FLAGS.update,
+        seed=FLAGS.seed,
+    )
+    model.compile(
+        keras.optimizers.Adam(FLAGS.learning_rate, name="adam"),  # the tag of TensorBoard
+        basis_optimizer=optimizers.CayleyAdam(FLAGS.basis_learning_rate),
+    )
+    return model
+
+
+def _announce(model: StiefelRKM, start_step: int, num_steps: int, steps_per_epoch: int) -> None:
+    begin = f"from step {start_step:,} on" if start_step else "from the start"
+    print(
+        f"Training: {num_steps:,} steps, {steps_per_epoch:,} in an epoch, {begin}; "
+        f"{model.count_params():,} parameters.",
+        flush=True,
+    )
+
+
+def _finish(
+    folder: RunFolder,
+    model: StiefelRKM,
+    train: Dataset,
+    held_out: Dataset,
+    num_steps: int,
+    seconds: float,
+) -> None:
+    """Turns the basis to the principal axes; writes model, sampler, metrics and pictures."""
+    train_batches = train.batches(FLAGS.batch_size, shuffle=False)
+    held_out_batches = held_out.batches(FLAGS.batch_size, shuffle=False)
+    axes = model.fit_principal_axes(train_batches)
+    print(
+        f"Principal axes: {model.latent_dim} of them explain "
+        f"{axes.explained_variance_ratio.sum():.1%} of the variance of the features."
+    )
+    sampler = _adapted_sampler(model, train_batches)
+    write_atomically(folder.model_file, model.save)
+    write_atomically(folder.sampler_file, sampler.save)
+
+    losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
+    folder.write_metrics(
+        {
+            **{name: float(value) for name, value in losses.items()},
+            "explained_variance": axes.explained_variance.tolist(),
+            "explained_variance_ratio": axes.explained_variance_ratio.tolist(),
+            "principal_angles": axes.principal_angles.tolist(),
+            "num_train_images": train.num_images,
+            "num_held_out_images": held_out.num_images,
+            "steps": num_steps,
+            "training_seconds": round(seconds, 1),
+            "versions": _versions(),
+        }
+    )
+    print(f"Held out: {', '.join(f'{name} {value:.4g}' for name, value in losses.items())}.")
+    images = next(iter(held_out_batches)).numpy()
+    names = pictures.draw_all(folder, model, sampler, images, seed=FLAGS.seed)
+    print(f"Wrote '{folder.path}': model.keras, metrics.json, {', '.join(names)} and more.")
+
+
+def _adapted_sampler(model: StiefelRKM, batches: tf.data.Dataset) -> samplers.Sampler:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sampler = samplers.GaussianSampler().adapt(
+            batches, transform=tf.function(model.encode, reduce_retracing=True)
+        )
+    for warning in caught:
+        print(f"Sampler: {warning.message}")
+    return sampler
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "keras_rkm": keras_rkm.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,199 @@
+"""`keras-rkm train`: real runs, small ones, in temporary folders."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps import train
+from apps.run_folder import RunFolder
+from keras_rkm import samplers
+from keras_rkm.models import StiefelRKM
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def _weights(folder):
+    model, _ = RunFolder(folder).load_checkpoint()
+    return [np.asarray(v) for v in [*model.variables, *model.optimizer.variables]]
+
+
+def _assert_same_run(folder, other):
+    for a, b in zip(_weights(folder), _weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert _history(folder) == _history(other)
+    ours, theirs = _metrics(folder), _metrics(other)
+    for metrics in (ours, theirs):
+        del metrics["training_seconds"]
+    assert ours == theirs
+
+
+def _history(folder):
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_run_folder_holds_all_that_is_promised(finished):
+    files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    events = {name for name in files if name.startswith("tensorboard")}
+    assert {name.split("/")[1] for name in events} == {"basis", "latents", "train", "validation"}
+    assert files - events == {
+        "checkpoints/step-00000018.keras",
+        "flags.txt",
+        "history.csv",
+        "metrics.json",
+        "model.keras",
+        "reconstructions.png",
+        "sampler.keras",
+        "samples.png",
+        "spectrum.png",
+        "training_curves.png",
+        "traversal.png",
+    }
+
+
+def test_history_has_a_row_an_epoch_with_all_logs(finished):
+    rows = _history(finished)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    names = {"loss", "reconstruction_loss", "pca_loss", "orthonormality_error"}
+    assert set(rows[0]) == {"epoch"} | names | {f"val_{name}" for name in names}
+    assert float(rows[2]["loss"]) < float(rows[0]["loss"])
+
+
+def test_model_of_the_run_has_its_axes_in_order_and_its_metrics(finished):
+    model = keras.saving.load_model(finished / "model.keras")
+    metrics = _metrics(finished)
+    assert isinstance(model, StiefelRKM)
+    variance = np.asarray(model.explained_variance)
+    np.testing.assert_allclose(variance, metrics["explained_variance"], rtol=1e-6)
+    assert (np.diff(variance) < 0).all()
+    assert metrics["orthonormality_error"] < 1e-5
+    assert len(metrics["principal_angles"]) == 3
+    assert metrics["steps"] == 18
+    assert metrics["versions"]["keras"] == keras.__version__
+    _, held_out = train.load_train_and_held_out("dsprites_like", num_images=100, image_size=16)
+    losses = model.evaluate(held_out.batches(16, shuffle=False), verbose=0, return_dict=True)
+    assert losses["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
+
+
+def test_sampler_of_the_run_fits_its_latents(finished):
+    model = keras.saving.load_model(finished / "model.keras")
+    sampler = samplers.load_sampler(finished / "sampler.keras")
+    images, _ = train.load_train_and_held_out("dsprites_like", num_images=100, image_size=16)
+    latents = np.asarray(model.encode(images.images.astype("float32") / 255))
+    covariance = np.asarray(sampler.scale_tril) @ np.asarray(sampler.scale_tril).T
+    np.testing.assert_allclose(covariance, np.cov(latents.T, bias=True), atol=1e-4 * latents.var())
+
+
+def test_traversal_has_a_row_an_axis(finished):
+    with Image.open(finished / "traversal.png") as picture:
+        width, height = picture.size
+    assert height > 3 * 64
+    assert width > 13 * 64
+
+
+def test_flags_file_repeats_the_run(finished, run_command, tmp_path):
+    result = run_command(
+        train.main, f"--flagfile={finished / 'flags.txt'}", f"--output_dir={tmp_path / 'again'}"
+    )
+    assert result.status == 0, result.err
+    _assert_same_run(tmp_path / "again", finished)
+    text = (finished / "flags.txt").read_text()
+    assert (tmp_path / "again" / "flags.txt").read_text() == text
+    assert "output_dir" not in text
+
+
+def test_another_seed_gives_another_run(finished, train_run, tmp_path):
+    assert train_run(tmp_path / "run", "--epochs=1", "--seed=1").status == 0
+    assert _history(tmp_path / "run")[0] != _history(finished)[0]
+
+
+def test_run_that_was_killed_goes_on_as_if_it_had_not_been(
+    finished, train_run, small_flags, tmp_path
+):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            _KILL_IN_EPOCH_2,
+            *small_flags,
+            "--epochs=3",
+            f"--output_dir={folder}",
+        ],
+        cwd=_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.wait(120) == -signal.SIGKILL
+    # The row of the epoch whose checkpoint was never written is there, and half a one.
+    with (folder / "history.csv").open("a") as file:
+        file.write("1,4.5,6.7\n2,8")
+    result = train_run(folder, "--epochs=3", "--resume")
+    assert result.status == 0, result.err
+    assert "from step 6 on" in result.out
+    _assert_same_run(folder, finished)
+
+
+# A process that kills itself in the middle of the second epoch.
+_KILL_IN_EPOCH_2 = """
+import os, signal, sys
+from apps import errors, fitting, train
+
+def on_train_batch_end(self, batch, logs=None, original=fitting._Checkpoints.on_train_batch_end):
+    original(self, batch, logs)
+    if self.step == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+fitting._Checkpoints.on_train_batch_end = on_train_batch_end
+errors.run(train.main, ["keras-rkm train", *sys.argv[1:]])
+"""
+
+
+def test_resume_takes_the_flags_of_the_run(finished, run_command, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "flags.txt").write_text((finished / "flags.txt").read_text())
+    # As after a crash in the first epoch, when there is nothing but the flags.
+    result = run_command(train.main, f"--output_dir={folder}", "--resume")
+    assert result.status == 0, result.err
+    _assert_same_run(folder, finished)
+
+
+def test_resume_of_a_finished_run_only_writes_its_results_again(finished, run_command):
+    before = (finished / "metrics.json").read_text()
+    (finished / "metrics.json").unlink()
+    result = run_command(train.main, f"--output_dir={finished}", "--resume")
+    assert "all 18 steps are done already" in result.out, result.err
+    ours, theirs = _metrics(finished), json.loads(before)
+    assert ours["loss"] == theirs["loss"]
+    assert len(_history(finished)) == 3
+
+
+def test_steps_end_the_run_in_mid_epoch_and_checkpoints_are_as_far_apart_as_asked_for(
+    train_run, tmp_path, monkeypatch
+):
+    saved = []
+    original = RunFolder.save_checkpoint
+    monkeypatch.setattr(
+        RunFolder,
+        "save_checkpoint",
+        lambda self, model, step: (saved.append(step), original(self, model, step)),
+    )
+    result = train_run(tmp_path / "run", "--steps=20", "--checkpoint_every=2")
+    assert result.status == 0, result.err
+    assert saved == [12, 20]
+    model, step = RunFolder(tmp_path / "run").load_checkpoint()
+    assert (int(model.optimizer.iterations), step) == (20, 20)
+    assert len(_history(tmp_path / "run")) == 4

@@ -1,0 +1,242 @@
+"""What a person can get wrong, and what can break: one line, a status, and nothing lost."""
+
+import contextlib
+import os
+import resource
+
+import keras
+import numpy as np
+import pytest
+
+from apps import train
+from apps.run_folder import RunFolder
+from keras_rkm.datasets import Dataset
+from keras_rkm.models import StiefelRKM
+
+
+def test_resume_refuses_other_flags_and_names_them(finished, run_command):
+    result = run_command(
+        train.main, f"--output_dir={finished}", "--resume", "--latent_dim=4", "--epochs=3"
+    )
+    assert result.status == 2
+    assert "--latent_dim=4 (was --latent_dim=3)" in result.error
+    assert "epochs" not in result.error
+
+
+def test_resume_refuses_a_folder_that_is_no_run(train_run, tmp_path):
+    result = train_run(tmp_path, "--resume")
+    assert result.status == 1
+    assert f"'{tmp_path}' is no run" in result.error
+
+
+def test_resume_refuses_a_damaged_flags_file(run_command, tmp_path):
+    (tmp_path / "flags.txt").write_text("--latent_dim=three\n")
+    result = run_command(train.main, f"--output_dir={tmp_path}", "--resume")
+    assert result.status == 1
+    assert "flags.txt' is damaged" in result.error
+
+
+def test_resume_refuses_a_damaged_checkpoint(finished, run_command, tmp_path):
+    (tmp_path / "flags.txt").write_text((finished / "flags.txt").read_text())
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000006.keras").write_bytes(b"PK not a zip")
+    result = run_command(train.main, f"--output_dir={tmp_path}", "--resume")
+    assert result.status == 1
+    assert "step-00000006.keras' cannot be read" in result.error
+
+
+def test_folder_that_is_not_empty_is_refused(finished, train_run, tmp_path):
+    (tmp_path / "thesis.txt").touch()
+    result = train_run(tmp_path)
+    assert result.status == 1
+    assert f"'{tmp_path}' is not empty. Choose another --output_dir." in result.error
+    assert "go on with this run by --resume" in train_run(finished).error
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    "flag, what",
+    [
+        ("--latent_dim=9", "latent_dim must not exceed feature_dim"),
+        ("--latent_dim=0", "flag --latent_dim=0"),
+        ("--capacity=two", "flag --capacity=two"),
+        ("--image_size=30", "divisible by 4"),
+        ("--learning_rate=-1", "--learning_rate=-1.0: it must be a positive number"),
+        ("--basis_learning_rate=nan", "it must be a positive number"),
+        ("--reconstruction_weight=nan", "it must be zero or a positive number"),
+        ("--reconstruction_mode=best", "deterministic|noisy|split"),
+        ("--seed=-1", "flag --seed=-1"),
+        ("--batch_size=1", "flag --batch_size=1"),
+        ("--factor_classes=shape=x", "name=first:end. Received: shape=x"),
+        ("--steps=5", "--epochs and --steps exclude each other"),
+        ("--latent_dmi=3", "Unknown command line flag 'latent_dmi'. Did you mean: latent_dim"),
+        ("--flagfile=missing.flags", "missing.flags"),
+        ("dsprites_like", "a flag looks like --name=value. Received: dsprites_like"),
+    ],
+)
+def test_bad_flag_ends_with_one_line_before_any_work(flag, what, train_run, tmp_path):
+    result = train_run(tmp_path / "run", "--epochs=1", flag)
+    assert result.status == 2
+    assert what in result.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_output_dir_is_a_usage_error(run_command, small_flags):
+    result = run_command(train.main, *small_flags)
+    assert result.status == 2
+    assert "--output_dir" in result.error
+
+
+@pytest.mark.parametrize(
+    "arguments, what",
+    [
+        (["--dataset=./missing.npz"], "missing.npz"),
+        (["--dataset=corrupt.npz"], "corrupt.npz"),
+        (["--dataset=dsprites_lik"], "dsprites_lik"),
+        (["--dataset=odd.npz", "--num_images=30"], "divisible by 4"),
+        (["--dataset=odd.npz", "--num_images=99"], "Received: num_images=99"),
+        (["--dataset=odd.npz", "--num_images=2"], "At least three images"),
+        (["--factor_classes=colour=1"], "no factor colour. Its factors: shape, scale"),
+        (["--factor_classes=shape=7"], "leaves no image"),
+        (["--num_images=10"], "--batch_size=16 exceeds the 10 images"),
+        (["--image_size=20"], "Received: image_size=20"),
+    ],
+)
+def test_bad_data_ends_with_one_line_and_leaves_the_folder_free(
+    arguments, what, run_command, small_flags, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corrupt.npz").write_bytes(b"PK\x03\x04 and no more")
+    np.savez(tmp_path / "odd.npz", images=np.zeros((40, 9, 9), "uint8"))
+    small = [flag for flag in small_flags if "odd" not in arguments[0] or "image_size" not in flag]
+    result = run_command(train.main, *small, *arguments, "--output_dir=run")
+    assert result.status == 1
+    assert what in result.error
+    assert not os.listdir("run")
+
+
+def test_folder_that_cannot_be_made_is_refused(train_run, tmp_path):
+    (tmp_path / "file").touch()
+    result = train_run(tmp_path / "file" / "run")
+    assert result.status == 1
+    assert "cannot make the folder" in result.error
+
+
+def test_full_disk_is_noticed_before_the_training(train_run, tmp_path, small_files):
+    with small_files(2**19):
+        result = train_run(tmp_path / "run")
+    assert result.status == 1
+    assert "cannot write to the folder" in result.error
+    assert not os.listdir(tmp_path / "run")
+
+
+@pytest.fixture
+def small_files():
+    """A context in which no file can grow beyond a size, as on a full disk."""
+
+    @contextlib.contextmanager
+    def limit(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
+
+
+def _in_epoch(monkeypatch, epoch, action, step=2):
+    """Has `action(model)` happen after a step of an epoch, both counted from 1."""
+    original = StiefelRKM.fit
+
+    def fit(self, *args, callbacks, **kwargs):
+        class Action(keras.callbacks.Callback):
+            epoch = 0
+
+            def on_epoch_begin(self, epoch, logs=None):
+                self.epoch = epoch
+
+            def on_train_batch_end(self, batch, logs=None):
+                if (self.epoch + 1, batch + 1) == at:
+                    action(self.model)
+
+        at = (epoch, step)
+        return original(self, *args, callbacks=[Action(), *callbacks], **kwargs)
+
+    monkeypatch.setattr(StiefelRKM, "fit", fit)
+
+
+def _assert_stopped_after_first_epoch(result, folder, status=1):
+    assert result.status == status
+    assert "The last good checkpoint, after 6 steps" in result.error
+    assert RunFolder(folder).load_checkpoint()[1] == 6
+
+
+def test_full_disk_keeps_the_last_good_checkpoint(train_run, tmp_path, small_files, monkeypatch):
+    folder = tmp_path / "run"
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # noqa: E731
+    _in_epoch(monkeypatch, 2, full)
+    with small_files(-1):
+        result = train_run(folder, "--epochs=3")
+    _assert_stopped_after_first_epoch(result, folder)
+    assert "File too large. The last" in result.error
+
+
+def test_divergence_is_named_and_keeps_the_last_good_checkpoint(train_run, tmp_path, monkeypatch):
+    _in_epoch(
+        monkeypatch, 2, lambda model: model.encoder.layers[-1].bias.assign(np.full(8, np.inf))
+    )
+    result = train_run(tmp_path / "run", "--epochs=3")
+    _assert_stopped_after_first_epoch(result, tmp_path / "run")
+    assert "at epoch 2, step 3" in result.error
+
+
+def test_weights_broken_by_the_last_step_of_an_epoch_are_not_saved(
+    train_run, tmp_path, monkeypatch
+):
+    def break_decoder(model):
+        model.decoder.layers[-1].bias.assign([np.nan])
+
+    _in_epoch(monkeypatch, 2, break_decoder, step=6)
+    result = train_run(tmp_path / "run", "--epochs=3")
+    _assert_stopped_after_first_epoch(result, tmp_path / "run")
+    assert "at the end of epoch 2" in result.error
+
+
+def test_nan_in_the_data_is_named_and_keeps_the_last_good_checkpoint(
+    train_run, tmp_path, monkeypatch
+):
+    original = Dataset.batches
+
+    def batches(self, batch_size, **options):
+        images = original(self, batch_size, **options)
+        if options.get("num_epochs", 1) is not None:
+            return images
+        return images.enumerate().map(lambda step, x: x / float("nan") if step == 8 else x)
+
+    monkeypatch.setattr(Dataset, "batches", batches)
+    result = train_run(tmp_path / "run", "--epochs=3")
+    _assert_stopped_after_first_epoch(result, tmp_path / "run")
+    assert "NaN or Inf, in the batch of training step 9" in result.error
+
+
+def test_interrupt_says_how_to_go_on(train_run, tmp_path, monkeypatch):
+    def interrupt(model):
+        raise KeyboardInterrupt
+
+    _in_epoch(monkeypatch, 2, interrupt)
+    folder = tmp_path / "run"
+    result = train_run(folder, "--epochs=3")
+    _assert_stopped_after_first_epoch(result, folder, status=130)
+    assert f"keras-rkm train --output_dir={folder} --resume" in result.error
+
+
+def test_process_ends_with_its_status_and_no_traceback(run_process, tmp_path):
+    result = run_process("--dataset=./missing.npz", f"--output_dir={tmp_path}")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("keras-rkm train: error: ")
+    assert "missing.npz" in last
