@@ -1,7 +1,6 @@
 """Training that can break off at any moment and go on as if it had not."""
 
 import keras
-import tensorflow as tf
 
 from keras_rkm import callbacks
 from keras_rkm.datasets import Dataset
@@ -11,8 +10,6 @@ from .errors import INTERRUPT_STATUS, CommandError, describe
 from .run_folder import RunFolder
 
 _NUM_SPECTRUM_IMAGES = 256
-# How TensorFlow's solver, on which the Cayley step rests, says that it was given NaN.
-_NOT_INVERTIBLE = "Input matrix is not invertible"
 
 
 def fit(
@@ -73,17 +70,12 @@ def fit(
             f"keras-rkm train --output_dir={folder.path} --resume",
             status=INTERRUPT_STATUS,
         ) from None
-    except tf.errors.InvalidArgumentError as error:
-        if _NOT_INVERTIBLE not in error.message:
-            raise
-        epoch, step = divmod(checkpoints.step, steps_per_epoch)
-        raise CommandError(
-            f"Training diverged: the step of the basis was not finite at epoch {epoch + 1}, step "
-            f"{step + 1}. Try a smaller learning rate. {folder.describe_checkpoint()}"
-        ) from error
     except (ValueError, FloatingPointError, OSError) as error:
-        # The batch, the divergence or the full disk; all name themselves.
         message, _ = describe(error)
+        # The batch, the full disk and the callback say where; the model does not know the epoch.
+        if isinstance(error, FloatingPointError) and error.__cause__:
+            epoch, step = divmod(checkpoints.step, steps_per_epoch)
+            message += f" It was at epoch {epoch + 1}, step {step + 1}"
         raise CommandError(f"{message.rstrip('.')}. {folder.describe_checkpoint()}") from error
 
 

@@ -10,9 +10,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
 from keras_rkm import __version__
+
+from .errors import run
 
 # One line per command: the name of a sibling module with a `main(argv)`, and what it does.
 COMMANDS = {
@@ -75,8 +77,6 @@ def _run(command: str, arguments: list[str]) -> None:
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    # A command that says `from .errors import run` ends with one line for an error.
-    run = getattr(module, "run", app.run)
     run(module.main, argv=[sys.argv[0], *arguments])
 
 

@@ -23,7 +23,6 @@ from keras_rkm.models import StiefelRKM
 
 from . import errors, pictures, train_flags
 from .data import load_train_and_held_out, parse_ranges
-from .errors import run  # `keras-rkm` runs `main` by it
 from .fitting import fit
 from .flag_files import adopt_flags, write_flags
 from .run_folder import RunFolder, write_atomically
@@ -189,4 +188,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    errors.run(main)

@@ -96,6 +96,7 @@ def test_command_receives_its_flags_and_shows_them_in_its_help(tmp_path):
     package = tmp_path / "programs"
     package.mkdir()
     (package / "__init__.py").touch()
+    shutil.copy(_ROOT / "apps" / "errors.py", package)
     source = (_ROOT / "apps" / "main.py").read_text()
     (package / "main.py").write_text(source.replace('"train":', '"double":'))
     (package / "double.py").write_text(
@@ -116,8 +117,8 @@ def test_command_receives_its_flags_and_shows_them_in_its_help(tmp_path):
             timeout=120,
         )
 
-    result = run("--number=21", "rest")
-    assert (result.returncode, result.stdout) == (0, "42 ['rest']\n"), result.stderr
+    result = run("--number=21")
+    assert (result.returncode, result.stdout) == (0, "42 []\n"), result.stderr
     help_text = run("--help").stdout
     assert "Doubles a number." in help_text
     assert "--number: What to double." in help_text

@@ -263,6 +263,7 @@ class StiefelRKM(keras.Model):
             ValueError: If the images cannot be trained on, see
                 `keras_rkm.models.image_checks.check_images`; or when a later batch holds NaN or
                 Inf, before it has changed a weight.
+            FloatingPointError: If the gradient of the basis is not finite.
         """
         check_images(
             x,
@@ -273,12 +274,18 @@ class StiefelRKM(keras.Model):
         try:
             return super().fit(x, *args, **kwargs)
         except tf.errors.InvalidArgumentError as error:
-            if _NOT_FINITE not in str(error):
-                raise
-            raise ValueError(
-                f"{_NOT_FINITE}, in the batch of training step "
-                f"{int(self.optimizer.iterations) + 1}. The model is as it was before that step."
-            ) from None
+            if _NOT_FINITE in error.message:
+                raise ValueError(
+                    f"{_NOT_FINITE}, in the batch of training step "
+                    f"{int(self.optimizer.iterations) + 1}. The model is as it was before that "
+                    "step."
+                ) from None
+            if "not invertible" in error.message:  # what a NaN in the gradient of U comes to
+                raise FloatingPointError(
+                    "Training diverged: the gradient of the basis is not finite. Try a smaller "
+                    "learning rate or `clipnorm`, from a model that was saved before."
+                ) from error
+            raise
 
     def fit_principal_axes(self, data, method="rotate", *, batch_size=256):
         """Makes the columns of U the principal axes of the features, in one pass over `data`.
@@ -428,10 +435,10 @@ class StiefelRKM(keras.Model):
         noise *= self.noise_stddev
         if mode == "noisy":
             return error(images, self._decode_code(code + noise, training))
-        # One call on the doubled batch is faster than two.
+        # One call on the doubled batch is faster than two, for the networks and for the errors.
         both = self._decode_code(tf.concat([code, code + noise], axis=0), training)
-        clean, noisy = tf.split(both, 2)
-        return error(images, clean) + error(clean, noisy)
+        clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
+        return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
 
     def _log(self, images, loss, reconstruction_loss, pca_loss):
         values = {

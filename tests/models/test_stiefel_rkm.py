@@ -483,3 +483,10 @@ def test_a_batch_with_nan_stops_training_before_it_changes_a_weight():
     with pytest.raises(ValueError, match="NaN or Inf, in the batch of training step 3"):
         model.fit(batches, verbose=0, shuffle=False)
     _assert_equal_weights(model, reference)
+
+
+def test_a_gradient_of_the_basis_that_is_not_finite_is_an_error():
+    model = _model()
+    model.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
+    with pytest.raises(FloatingPointError, match="gradient of the basis is not finite"):
+        model.fit(_images(), verbose=0)
