@@ -14,6 +14,7 @@ References:
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -204,9 +205,13 @@ def orthonormality_error(matrix):
     Returns:
         A tensor of shape `(...)`, zero on the manifold, in the dtype of `matrix`.
     """
-    matrix = tf.convert_to_tensor(matrix)
+    return tf.norm(orthonormality_defect(tf.convert_to_tensor(matrix)), axis=(-2, -1))
+
+
+def orthonormality_defect(matrix):
+    """Returns `I - X'X`, of shape `(..., p, p)`, for a matrix X of shape `(..., n, p)`."""
     gram = tf.matmul(matrix, matrix, transpose_a=True)
-    return tf.norm(gram - _identity_like(gram), axis=(-2, -1))
+    return _identity_like(gram) - gram
 
 
 class GramProducts(NamedTuple):
@@ -275,7 +280,8 @@ def _symmetric_part(matrix):
 
 
 def _identity_like(matrix):
-    return tf.eye(matrix.shape[-1], dtype=matrix.dtype)
+    # A constant of the graph: tf.eye would be built again in every step.
+    return np.eye(matrix.shape[-1], dtype=matrix.dtype.as_numpy_dtype)
 
 
 def _positive_q(matrix):

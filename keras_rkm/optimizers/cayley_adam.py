@@ -157,8 +157,7 @@ class CayleyAdam(keras.optimizers.Adam):
         norm = tf.sqrt(products.squared_norm) + self.epsilon * scale
         half_step = tf.minimum(0.5 * learning_rate / scale, self.step_bound / norm)
         coefficients = stiefel.cayley_coefficients(products, half_step)
-        gram = tf.matmul(point, point, transpose_a=True)
-        correction = (0.5 * _REORTHONORMALISATION) * (tf.eye(point.shape[-1], dtype=dtype) - gram)
+        correction = (0.5 * _REORTHONORMALISATION) * stiefel.orthonormality_defect(point)
         coefficients = coefficients._replace(point=coefficients.point + correction)
         self.assign_add(variable, stiefel.apply_coefficients(point, momentum, coefficients))
         # The symmetric part of X'M leaves the momentum, and r W X remains.
