@@ -94,10 +94,10 @@ def cayley_retraction(point, tangent):
     True
     """
     point, tangent = _as_pair(point, tangent)
-    products = gram_products(point, tangent)
-    half_step = tf.fill(tf.shape(products.squared_norm), tf.constant(-0.5, point.dtype))
-    coefficients = cayley_coefficients(products, half_step)
-    return point + apply_coefficients(point, tangent, coefficients)
+    split = split_tangent(point, tangent)
+    half_step = tf.fill(tf.shape(split.squared_norm), tf.constant(-0.5, point.dtype))
+    step = cayley_step(split, half_step)
+    return point - tf.matmul(point, step.point) - tf.matmul(split.normal, step.normal)
 
 
 def iterative_cayley_retraction(point, tangent, *, num_iterations=5):
@@ -214,65 +214,62 @@ def orthonormality_defect(matrix):
     return _identity_like(gram) - gram
 
 
-class GramProducts(NamedTuple):
-    """The p x p products of a point X and a vector V that determine a Cayley step."""
+class TangentSplit(NamedTuple):
+    """A tangent vector `T = X skew + normal` at X, and the norm of its skew generator W."""
 
-    symmetric: tf.Tensor  # (C + C') / 2 for C = X'V
-    skew: tf.Tensor  # K = (C - C') / 2
-    normal: tf.Tensor  # D' = V'V - C'C, the Gram matrix of V's part outside span(X)
+    skew: tf.Tensor  # K = (C - C') / 2 for C = X'V, of shape (..., p, p)
+    normal: tf.Tensor  # N = V - X C, the part outside span(X), of shape (..., n, p)
+    normal_gram: tf.Tensor  # D = N'N, of shape (..., p, p)
     squared_norm: tf.Tensor  # ||W||_F^2, of shape (..., 1, 1)
 
 
-class CayleyCoefficients(NamedTuple):
-    """The p x p factors of the increment `Y - X = X point - V vector` of a Cayley step."""
+class CayleyStep(NamedTuple):
+    """The p x p factors of the decrement `X - Y = X point + N normal` of a Cayley step."""
 
     point: tf.Tensor
-    vector: tf.Tensor
+    normal: tf.Tensor
 
 
-def gram_products(point, vector) -> GramProducts:
-    """Reduces a point X and a vector V, both `(..., n, p)`, to the p x p matrices of their step.
+def split_tangent(point, vector) -> TangentSplit:
+    """Splits the tangent part of V at X into what turns X and what leaves its span.
 
-    W is the skew matrix `A X' - X A'` with `A = (I - XX'/2) V`, so that `W X` is the tangent
-    projection of V. Its norm is `||W||_F^2 = ||K||_F^2 + 2 tr D'`, without forming W.
+    The skew n x n matrix with `W X = T` is `W = A X' - X A'` for `A = N + X K / 2`; its norm is
+    `||W||_F^2 = ||K||_F^2 + 2 tr N'N`, without forming W.
+
+    Args:
+        point: X, a tensor of shape `(..., n, p)` on the manifold.
+        vector: V, a tensor of the same shape.
     """
     product = tf.matmul(point, vector, transpose_a=True)
     skew = 0.5 * (product - tf.linalg.matrix_transpose(product))
-    normal = tf.matmul(vector, vector, transpose_a=True) - tf.matmul(
-        product, product, transpose_a=True
-    )
-    twice_identity = 2 * _identity_like(normal)
+    normal = vector - tf.matmul(point, product)
+    normal_gram = tf.matmul(normal, normal, transpose_a=True)
+    twice_identity = 2 * _identity_like(normal_gram)
     squared_norm = tf.reduce_sum(
-        tf.square(skew) + twice_identity * normal, axis=(-2, -1), keepdims=True
+        tf.square(skew) + twice_identity * normal_gram, axis=(-2, -1), keepdims=True
     )
-    # Rounding can leave a negative zero of the size of ||V||^2 times the machine epsilon.
-    return GramProducts(product - skew, skew, normal, tf.abs(squared_norm))
+    return TangentSplit(skew, normal, normal_gram, squared_norm)
 
 
-def cayley_coefficients(products: GramProducts, half_step) -> CayleyCoefficients:
+def cayley_step(tangent: TangentSplit, half_step) -> CayleyStep:
     """Solves the Cayley transform `Y = (I + hW)^-1 (I - hW) X` exactly, in p x p matrices.
 
-    With `B = 2h (I + hK + h^2 D')^-1`,
+    With `H = hK + h^2 D` and `P = 2 (I + H)^-1 H`,
 
-        Y = X + X ((C + C')/2 - h D') B - V B.
+        X - Y = X P + N h (2I - P).
 
     The symmetric part of the matrix that is inverted is at least I, so it is never singular.
 
     Args:
-        products: What `gram_products(X, V)` returned.
+        tangent: What `split_tangent(X, V)` returned.
         half_step: Half the step size, h, of shape `(..., 1, 1)`. A negative one moves along V
             instead of against it.
     """
-    scaled_normal = half_step * products.normal
-    identity = _identity_like(scaled_normal)
-    matrix = identity + half_step * (products.skew + scaled_normal)
-    vector = tf.linalg.solve(matrix, half_step * (2 * identity))
-    return CayleyCoefficients(tf.matmul(products.symmetric - scaled_normal, vector), vector)
-
-
-def apply_coefficients(point, vector, coefficients: CayleyCoefficients):
-    """Returns the increment `X point - V vector` of a Cayley step, of shape `(..., n, p)`."""
-    return tf.matmul(point, coefficients.point) - tf.matmul(vector, coefficients.vector)
+    identity = _identity_like(tangent.skew)
+    matrix = half_step * (tangent.skew + half_step * tangent.normal_gram)
+    # Not by way of the inverse: the digits of a small P would drown in its ones.
+    point = tf.linalg.solve(identity + matrix, 2 * matrix)
+    return CayleyStep(point, half_step * (2 * identity - point))
 
 
 def _symmetric_part(matrix):

@@ -152,16 +152,18 @@ class CayleyAdam(keras.optimizers.Adam):
         momentum = momentum + (gradient - momentum) * (1 - self.beta_1)
         scale = self._scale(index, gradient)
 
-        products = stiefel.gram_products(point, momentum)
+        tangent = stiefel.split_tangent(point, momentum)
         # a/2 in units of M rather than M/r: min(learning_rate / r, 2q / (||rW|| + epsilon r)) / 2.
-        norm = tf.sqrt(products.squared_norm) + self.epsilon * scale
+        norm = tf.sqrt(tangent.squared_norm) + self.epsilon * scale
         half_step = tf.minimum(0.5 * learning_rate / scale, self.step_bound / norm)
-        coefficients = stiefel.cayley_coefficients(products, half_step)
+        step = stiefel.cayley_step(tangent, half_step)
         correction = (0.5 * _REORTHONORMALISATION) * stiefel.orthonormality_defect(point)
-        coefficients = coefficients._replace(point=coefficients.point + correction)
-        self.assign_add(variable, stiefel.apply_coefficients(point, momentum, coefficients))
-        # The symmetric part of X'M leaves the momentum, and r W X remains.
-        self.assign(self._momentums[index], momentum - tf.matmul(point, products.symmetric))
+        self.assign_sub(
+            variable,
+            tf.matmul(point, step.point - correction) + tf.matmul(tangent.normal, step.normal),
+        )
+        # The part of M along the normal of the manifold is dropped, and r W X remains.
+        self.assign(self._momentums[index], tangent.normal + tf.matmul(point, tangent.skew))
 
     def _scale(self, index, gradient):
         """Updates the second moment and returns r, of shape `(..., 1, 1)`."""

@@ -154,11 +154,14 @@ def test_projection_is_nearer_than_any_other_point(shape):
     assert np.all(np.linalg.eigvalsh(product) > 0)
 
 
-def test_gram_products_give_the_norm_of_the_dense_generator():
+def test_the_split_gives_the_norm_of_the_dense_generator_and_the_tangent_part():
     point, vector = _point_and_vector((7, 3))
-    products = stiefel.gram_products(tf.constant(point), tf.constant(vector))
+    split = stiefel.split_tangent(tf.constant(point), tf.constant(vector))
     expected = np.linalg.norm(oracle.generator(point, vector)) ** 2
-    assert float(tf.squeeze(products.squared_norm)) == pytest.approx(expected, rel=1e-13)
+    assert float(tf.squeeze(split.squared_norm)) == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(
+        split.normal + tf.matmul(point, split.skew), _tangent(point, vector), atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
