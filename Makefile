@@ -15,7 +15,7 @@ DEMO_DIR ?= saved_models/demo
 BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
 
 # TensorFlow's start-up notes would bury the progress bar.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help install demo test lint wheel benchmarks clean
 

@@ -53,7 +53,7 @@ def load_train_and_held_out(
         test = datasets.load(
             name_or_path, split="test", num_images=tenth if is_generated else None, **options
         )
-    except ValueError:  # the same call gave the split "train", so there is no other
+    except datasets.UnknownSplitError:
         test = None
     train = _shrink(_filter(train, factor_classes), num_images, seed)
     if test is None or test.image_shape != train.image_shape:

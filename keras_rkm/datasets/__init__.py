@@ -8,7 +8,7 @@
 """
 
 from .arrays import from_arrays
-from .dataset import Dataset, Factor
+from .dataset import Dataset, Factor, UnknownSplitError
 from .dsprites_like import DSpritesLike
 from .generated import GeneratedSet
 from .loading import GENERATED_SETS, load
@@ -21,6 +21,7 @@ __all__ = [
     "Factor",
     "GeneratedSet",
     "Shapes3DLike",
+    "UnknownSplitError",
     "from_arrays",
     "load",
 ]

@@ -8,6 +8,11 @@ import tensorflow as tf
 
 from .pipeline import make_batches
 
+
+class UnknownSplitError(ValueError):
+    """The source is there, but has no such split."""
+
+
 KINDS = ("continuous", "circular", "categorical")
 
 

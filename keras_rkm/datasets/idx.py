@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import MAX_BYTES, from_arrays
-from .dataset import Dataset
+from .dataset import Dataset, UnknownSplitError
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PREFIXES = {"train": "train", "test": "t10k"}
@@ -91,13 +91,13 @@ def load_idx_folder(folder: str | Path, *, split: str = "train") -> Dataset:
     """
     folder = Path(folder)
     if split not in _PREFIXES:
-        raise ValueError(
+        raise UnknownSplitError(
             f"`split` must be one of {list(_PREFIXES)} for the IDX files in '{folder}'. "
             f"Received: split={split!r}."
         )
     images = _find(folder, _PREFIXES[split], "images")
     if images is None:
-        raise ValueError(
+        raise UnknownSplitError(
             f"'{folder}' holds no images of the split {split!r}: expected "
             f"{_PREFIXES[split]}-images-idx3-ubyte, with or without .gz. "
             f"Received: {sorted(path.name for path in folder.iterdir())[:10]}."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import idx, image_folder, npz, tfds_source
 from .arrays import choose, resize
-from .dataset import Dataset
+from .dataset import Dataset, UnknownSplitError
 from .dsprites_like import DSpritesLike
 from .generated import DEFAULT_NUM_IMAGES, FULL_SIZE
 from .shapes3d_like import Shapes3DLike
@@ -94,7 +94,7 @@ def _split_folder(folder: Path, split: str) -> Path:
     if has_splits and (folder / split).is_dir():
         return folder / split
     if has_splits or split != "train":
-        raise ValueError(
+        raise UnknownSplitError(
             f"`split` must be a sub-folder of '{folder}', or 'train' if there is no 'train' in it. "
             f"Received: split={split!r}."
         )
@@ -105,7 +105,7 @@ def _load_file_or_idx_folder(path: Path, split: str) -> Dataset:
     if path.is_dir():
         return idx.load_idx_folder(path, split=split)
     if split != "train":
-        raise ValueError(
+        raise UnknownSplitError(
             f"`split` must be 'train' for a single file. Received: split={split!r}, '{path}'. "
             "Load another file, or a folder of IDX files."
         )

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .arrays import choose, from_arrays, resize
-from .dataset import Dataset, Factor
+from .dataset import Dataset, Factor, UnknownSplitError
 
 # The factors of the data sets that have some: TFDS keeps them as `label_NAME` and `value_NAME`,
 # in alphabetical order and without telling which of them are circular or unordered.
@@ -144,7 +144,7 @@ def _num_examples(builder, split: str) -> int:
     try:
         number = builder.info.splits[split].num_examples
     except (KeyError, ValueError, AssertionError) as error:
-        raise ValueError(
+        raise UnknownSplitError(
             f"`split` must be one of {sorted(builder.info.splits)} of the data set "
             f"'{builder.name}', or a slice such as 'train[:10%]'. Received: split={split!r}."
         ) from error

@@ -5,14 +5,16 @@ import tensorflow as tf
 
 from keras_rkm.layers.precision import full_precision
 
+_MANY_IMAGES = 2.0**23
+
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
 class FeatureCentering(keras.layers.Layer):
     """Centres features: by the mean of the batch in training, by a known mean otherwise.
 
-    The known mean, `feature_mean`, is tracked while training: the plain average of the batch means
-    at first, an exponential moving average later on. `StiefelRKM.fit_principal_axes` replaces it by
-    the exact mean over a data set.
+    The known mean, `feature_mean`, is tracked while training: the average over all images at first,
+    an exponential moving average of the batch means later on. `StiefelRKM.fit_principal_axes`
+    replaces it by the exact mean over a data set.
 
     Args:
         momentum: Float in [0, 1), the share of the old mean that a batch leaves once the average
@@ -43,26 +45,27 @@ class FeatureCentering(keras.layers.Layer):
         self.feature_mean = self.add_weight(
             name="feature_mean", shape=(input_shape[-1],), autocast=False, **state
         )
-        self.num_updates = self.add_weight(name="num_updates", shape=(), autocast=False, **state)
+        self.num_images = self.add_weight(name="num_images", shape=(), autocast=False, **state)
 
     def call(self, features, training=False):
         if not training:
             return features - self.feature_mean
         mean = tf.reduce_mean(features, axis=0)
-        self._track(mean)
+        self._track(mean, tf.cast(tf.shape(features)[0], self.num_images.dtype))
         return features - mean
 
     def set_mean(self, mean):
         """Replaces `feature_mean`, of shape `(feature_dim,)`, by one known to be exact."""
         self.feature_mean.assign(mean)
-        # From here on new batches move the mean slowly, however few were seen before.
-        self.num_updates.assign(tf.cast(1 / (1 - self.momentum), self.num_updates.dtype))
+        # From here on new batches move the mean slowly, however few images were seen before.
+        self.num_images.assign(_MANY_IMAGES)
 
-    def _track(self, batch_mean):
-        num_updates = self.num_updates + 1
-        rate = tf.maximum(1 / num_updates, 1 - self.momentum)
+    def _track(self, batch_mean, batch_size):
+        num_images = self.num_images + batch_size
+        rate = tf.maximum(batch_size / num_images, 1 - self.momentum)
         self.feature_mean.assign(self.feature_mean + rate * (batch_mean - self.feature_mean))
-        self.num_updates.assign(num_updates)
+        # float32 counts no further than 2^24.
+        self.num_images.assign(tf.minimum(num_images, _MANY_IMAGES))
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum}

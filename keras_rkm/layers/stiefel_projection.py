@@ -1,5 +1,7 @@
 """Projects features onto an orthonormal basis."""
 
+import numbers
+
 import keras
 import tensorflow as tf
 
@@ -37,12 +39,12 @@ class StiefelProjection(keras.layers.Layer):
     """
 
     def __init__(self, latent_dim, seed=None, **kwargs):
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+        if not isinstance(latent_dim, numbers.Integral) or latent_dim < 1:
             raise ValueError(
                 f"`latent_dim` must be a positive int. Received: latent_dim={latent_dim!r}"
             )
         super().__init__(**full_precision(kwargs))
-        self.latent_dim = latent_dim
+        self.latent_dim = int(latent_dim)
         self.seed = seed
 
     def build(self, input_shape):

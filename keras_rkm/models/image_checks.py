@@ -3,58 +3,96 @@
 import numpy as np
 import tensorflow as tf
 
+NOT_FINITE = "Images must be finite. Received: NaN or Inf"
+OUT_OF_RANGE = "Images must lie in [0, 1] for the binary cross-entropy. Received: others"
+EMPTY = (
+    "There are no images: the dataset yields no batch. Check the folder or the filter it is made "
+    "from, and `drop_remainder` with a batch size above the number of images."
+)
 
-def check_images(data, *, image_shape, unit_range, batch_size=None):
-    """Raises a clear error for training data that cannot work.
 
-    Arrays are read as a whole. Of a dataset the specification is read and the first batch; what
-    comes later is checked while training, see `StiefelRKM.train_step`.
+def check_images(data, *, image_shape, unit_range, batch_size=None, min_images=2):
+    """Raises a clear error for data that cannot work, as far as can be seen without reading it.
+
+    Arrays are read as a whole. Of a dataset only the specification is looked at: to read a batch
+    would move on a shuffled or one-shot dataset. What comes in batches is checked there, see
+    `check_batch`.
 
     Args:
-        data: Array of shape `(num_images, *image_shape)`, or a `tf.data.Dataset` of batches
-            `images` or `(images, ...)`.
+        data: Array of shape `(num_images, *image_shape)`, a `tf.data.Dataset` of batches `images`
+            or `(images, ...)`, or anything else that Keras takes.
         image_shape: Tuple, what the encoder takes.
         unit_range: Bool, whether values outside [0, 1] are an error.
-        batch_size: Int or None, as given to `fit`.
+        batch_size: Int for arrays, to look at the last batch too; None does not.
+        min_images: Int, the images that a batch needs: 2 to train on, 1 to evaluate.
 
     Raises:
         ValueError: If the images have the wrong shape or dtype, are too few, are not finite, or
             leave [0, 1].
     """
+    if data is None:
+        raise ValueError(
+            "There is nothing to read images from. Received: x=None. Pass an array of images or a "
+            "dataset of batches."
+        )
     if isinstance(data, tf.data.Dataset):
-        _check_dataset(data, image_shape, unit_range)
+        _check_dataset(data, image_shape, min_images)
     elif isinstance(data, np.ndarray | tf.Tensor):
-        _check_shape_and_dtype(data.shape, data.dtype, image_shape)
-        if len(data) < 2 or batch_size == 1:
-            _raise_for_single_image(f"{len(data)} image(s), batch_size={batch_size}")
-        _check_values(np.asarray(data), unit_range)
+        _check_array(np.asarray(data), image_shape, unit_range, batch_size, min_images)
 
 
-def _check_dataset(dataset, image_shape, unit_range):
+def check_batch(images, *, image_shape, unit_range):
+    """Returns the checks of a batch inside a graph: operations that fail with one of the messages.
+
+    Args:
+        images: Tensor of shape `(batch, *image_shape)`.
+        image_shape: Tuple, what the encoder takes.
+        unit_range: Bool, whether values outside [0, 1] are an error.
+
+    Raises:
+        ValueError: While tracing, if the shape or the dtype is wrong.
+    """
+    check_spec(images.shape, images.dtype, image_shape)
+    checks = [tf.debugging.check_numerics(images, NOT_FINITE)]
+    if unit_range:
+        inside = tf.reduce_min(images) >= 0, tf.reduce_max(images) <= 1
+        checks.append(tf.debugging.Assert(tf.reduce_all(inside), [OUT_OF_RANGE]))
+    return checks
+
+
+def _check_array(images, image_shape, unit_range, batch_size, min_images):
+    check_spec(images.shape, images.dtype, image_shape)
+    batch_size = batch_size or len(images) or 1
+    if min(len(images) % batch_size or batch_size, len(images)) < min_images:
+        _raise_for_small_batch(f"{len(images)} images in batches of {batch_size}")
+    _check_values(images, unit_range)
+
+
+def _check_dataset(dataset, image_shape, min_images):
     spec = _images_of(dataset.element_spec)
     if not isinstance(spec, tf.TensorSpec):
         raise ValueError(
             "A dataset must yield batches `images` or `(images, labels)`. "
             f"Received elements of: {dataset.element_spec}"
         )
-    _check_shape_and_dtype(spec.shape, spec.dtype, image_shape)
-    for element in dataset.take(1):
-        images = _images_of(element)
-        if images.shape[0] < 2:
-            _raise_for_single_image("a first batch of one")
-        _check_values(images.numpy(), unit_range)
-        return
-    raise ValueError(
-        "The dataset is empty: it yields no batch. Check the folder or the filter it is made from, "
-        "and `drop_remainder` with a batch size above the number of images."
-    )
+    check_spec(spec.shape, spec.dtype, image_shape)
+    if dataset.cardinality() == 0:
+        raise ValueError(EMPTY)
+    if spec.shape[0] is not None and spec.shape[0] < min_images:
+        _raise_for_small_batch("batches of one")
 
 
 def _images_of(element):
     return element[0] if isinstance(element, tuple) else element
 
 
-def _check_shape_and_dtype(shape, dtype, image_shape):
+def check_spec(shape, dtype, image_shape):
+    """Raises a ValueError unless batches of this shape and dtype are images of `image_shape`."""
+    if tf.TensorShape(shape).rank is None:
+        raise ValueError(
+            "The rank of the images must be known. Received: a dataset of unknown shape. Tell it "
+            f"by `dataset.map(lambda images: tf.ensure_shape(images, (None, *{image_shape})))`."
+        )
     shape = tuple(shape)
     if len(shape) != len(image_shape) + 1 or any(
         size not in (None, expected) for size, expected in zip(shape[1:], image_shape, strict=True)
@@ -88,8 +126,9 @@ def _check_values(images, unit_range):
         )
 
 
-def _raise_for_single_image(received):
+def _raise_for_small_batch(received):
     raise ValueError(
-        "A batch needs at least two images: features are centred by the mean of their batch, and "
-        f"of a single image nothing is left. Received: {received}."
+        "A batch needs at least two images to train on, and one at all: features are centred by "
+        "the mean of their batch, and of a single image nothing is left. "
+        f"Received: {received}. Use another batch size, or leave an image out."
     )

@@ -1,5 +1,6 @@
 """The Stiefel-Restricted Kernel Machine."""
 
+import contextlib
 import random
 
 import keras
@@ -9,15 +10,14 @@ import tensorflow as tf
 from keras_rkm import _moments, losses
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
-from keras_rkm.models import principal_axes
+from keras_rkm.models import image_checks, principal_axes
 from keras_rkm.models.argument_checks import check_choice, check_not_negative, feature_dim_of
-from keras_rkm.models.image_checks import check_images
-from keras_rkm.optimizers import ConstraintRouter
+from keras_rkm.optimizers import CayleyAdam, ConstraintRouter
 
 _MODES = ("deterministic", "noisy", "split")
 _CENTERINGS = ("none", "batch")
 _UPDATES = ("simultaneous", "alternating")
-_NOT_FINITE = "Images must be finite. Received: NaN or Inf"
+_KERAS_BATCH_SIZE = 32
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
@@ -116,8 +116,12 @@ class StiefelRKM(keras.Model):
         self.update = update
         self.seed = random.getrandbits(31) if seed is None else seed
 
-        self.centering = FeatureCentering(name="centering")
-        self.projection = StiefelProjection(latent_dim, seed=self.seed, name="projection")
+        # Of the model's own policy, which its file holds; the global one may be another by then.
+        dtype = self.variable_dtype
+        self.centering = FeatureCentering(name="centering", dtype=dtype)
+        self.projection = StiefelProjection(
+            latent_dim, seed=self.seed, name="projection", dtype=dtype
+        )
         self.centering.build((None, feature_dim))
         self.projection.build((None, feature_dim))
         self._explained_variance = self._add_state("explained_variance", (latent_dim,))
@@ -166,7 +170,7 @@ class StiefelRKM(keras.Model):
     @property
     def explained_variance_ratio(self):
         """Shares of the variance of all features, `(latent_dim,)`."""
-        return self.explained_variance / self._feature_variance
+        return self.explained_variance / self._feature_variance  # which is positive here
 
     def call(self, images, training=False):
         """Returns the reconstructions of images; the same as `reconstruct`."""
@@ -197,13 +201,13 @@ class StiefelRKM(keras.Model):
         """Returns the objective of each image, `(batch,)`: low where the model knows the image.
 
         It is `reconstruction_weight * l(x, psi(UU' phi(x))) + ||(I - UU')(phi(x) - mean)||^2`, with
-        the mean over the training set.
+        the mean over the training set; `mean_penalty` is no matter of a single image.
         """
-        images = tf.convert_to_tensor(images)
+        images = tf.cast(images, self.projection.compute_dtype)
         reconstruction_errors, pca_errors = self._errors(images, *self._features(images))
         return self.reconstruction_weight * reconstruction_errors + pca_errors
 
-    def generate(self, num_samples, sampler, *, seed=None):
+    def generate(self, num_samples, sampler, seed=None):
         """Draws latents from `sampler` and returns their images.
 
         Args:
@@ -250,36 +254,70 @@ class StiefelRKM(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains on images, after a look at whether they can work; as `keras.Model.fit`.
 
         Args:
             x: Array of shape `(num_images, *image_shape)` or a `tf.data.Dataset` of batches
-                `images` or `(images, labels)`; labels are not used.
+                `images` or `(images, labels)`.
+            y: Labels; not used.
+            batch_size: As in `keras.Model.fit`.
             *args: As in `keras.Model.fit`.
             **kwargs: As in `keras.Model.fit`.
 
         Raises:
-            ValueError: If the images cannot be trained on, see
-                `keras_rkm.models.image_checks.check_images`; or when a later batch holds NaN or
-                Inf, before it has changed a weight.
-            FloatingPointError: If the gradient of the basis is not finite.
+            ValueError: If the images, or those of `validation_data`, cannot be used, see
+                `keras_rkm.models.image_checks`; in a dataset when their batch comes, before it has
+                changed a weight. Also if there are no images, or sample weights.
+            FloatingPointError: If training diverged to numbers that are not finite.
         """
-        check_images(
-            x,
-            image_shape=self.image_shape,
-            unit_range=self.reconstruction_loss == "binary_crossentropy",
-            batch_size=args[1] if len(args) > 1 else kwargs.get("batch_size"),
+        weights = {key for key in ("sample_weight", "class_weight") if kwargs.get(key) is not None}
+        if weights:
+            raise ValueError(f"StiefelRKM weighs all images alike. Received: {sorted(weights)}")
+        # Of arrays that Keras is to split, the last batch is not known here.
+        whole = not kwargs.get("validation_split")
+        self._check_images(x, batch_size=(batch_size or _KERAS_BATCH_SIZE) if whole else None)
+        if kwargs.get("validation_data") is not None:
+            self._check_images(_images_of(kwargs["validation_data"]), min_images=1)
+        if self.jit_compile:  # XLA leaves out the checks in the graph
+            stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
+            kwargs["callbacks"] = [stop, *_as_list(kwargs.get("callbacks"))]
+        self._feature_variance.assign(0.0)  # the axes of the last `fit_principal_axes` are no more
+        with self._clear_errors():
+            history = super().fit(x, y, batch_size, *args, **kwargs)
+        if isinstance(x, tf.data.Dataset) and not history.history:
+            raise ValueError(image_checks.EMPTY)
+        return history
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Returns the losses of images, as `keras.Model.evaluate`; checks them as `fit` does."""
+        # Keras validates by this method too, with what `fit` has checked and an iterator for it.
+        if "_use_cached_eval_dataset" not in kwargs:
+            self._check_images(x, min_images=1)
+        with self._clear_errors():
+            return super().evaluate(x, *args, **kwargs)
+
+    def _check_images(self, images, **arguments):
+        image_checks.check_images(
+            images, image_shape=self.image_shape, unit_range=self._unit_range, **arguments
         )
+
+    @property
+    def _unit_range(self):
+        return self.reconstruction_loss == "binary_crossentropy"
+
+    @contextlib.contextmanager
+    def _clear_errors(self):
+        """Says in a sentence what a check inside the graph found."""
         try:
-            return super().fit(x, *args, **kwargs)
+            yield
         except tf.errors.InvalidArgumentError as error:
-            if _NOT_FINITE in error.message:
-                raise ValueError(
-                    f"{_NOT_FINITE}, in the batch of training step "
-                    f"{int(self.optimizer.iterations) + 1}. The model is as it was before that "
-                    "step."
-                ) from None
+            for message in (image_checks.NOT_FINITE, image_checks.OUT_OF_RANGE):
+                if message in error.message:
+                    raise ValueError(
+                        f"{message}, in a batch after training step "
+                        f"{int(self.optimizer.iterations)}. It has changed no weight."
+                    ) from None
             if "not invertible" in error.message:  # what a NaN in the gradient of U comes to
                 raise FloatingPointError(
                     "Training diverged: the gradient of the basis is not finite. Try a smaller "
@@ -308,7 +346,9 @@ class StiefelRKM(keras.Model):
             ValueError: If `method` is unknown or the images cannot be used, as in `fit`.
         """
         check_choice("method", method, ("rotate", "recompute"))
-        check_images(data, image_shape=self.image_shape, unit_range=False)
+        image_checks.check_images(
+            data, image_shape=self.image_shape, unit_range=False, min_images=1
+        )
         moments = _moments.moments(self._feature_batches(data, batch_size))
         covariance = moments.covariance
         leading, leading_variance = principal_axes.leading_eigenvectors(covariance, self.latent_dim)
@@ -317,55 +357,92 @@ class StiefelRKM(keras.Model):
             basis, variance = principal_axes.rotate_to_principal_axes(self.basis, covariance)
         else:
             basis, variance = leading, leading_variance
-        self.basis.assign(basis)
+        self._turn_basis(basis)
         self.centering.set_mean(moments.mean)
+        total = np.trace(covariance)
         self._explained_variance.assign(variance)
-        self._feature_variance.assign(np.trace(covariance))
+        self._feature_variance.assign(total)
         return principal_axes.PrincipalAxes(
             num_samples=moments.num_samples,
             explained_variance=variance,
-            explained_variance_ratio=variance / np.trace(covariance),
+            explained_variance_ratio=variance / total if total > 0 else np.zeros_like(variance),
             principal_angles=angles,
             feature_covariance=covariance,
         )
 
+    def _turn_basis(self, basis):
+        rotation = self.basis.numpy().T @ basis
+        self.basis.assign(basis)
+        if self.compiled:
+            optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            # A basis that is frozen has no state to turn.
+            if isinstance(optimizer.basis_optimizer, CayleyAdam) and self.projection.trainable:
+                optimizer.basis_optimizer.turn(self.basis, rotation)
+
     def _feature_batches(self, data, batch_size):
         if not isinstance(data, tf.data.Dataset):
             data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+        elif data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "The principal axes need one pass over the images. Received: a dataset that "
+                "repeats for ever. Leave out `repeat()`, or say how many batches with `take()`."
+            )
 
         @tf.function(reduce_retracing=True)
         def features(images):
             return self._features(images)[0]
 
-        for element in data:
-            yield features(_images_of(element)).numpy()
+        for index, element in enumerate(data):
+            batch = features(_images_of(element)).numpy()
+            if not np.isfinite(batch).all():
+                raise ValueError(
+                    f"The features of batch {index} are not finite. Received: NaN or Inf in its "
+                    "images or in the weights of the encoder."
+                )
+            yield batch
 
     @property
     def metrics(self):
         return list(self._trackers.values())
 
     def train_step(self, data):
-        images = tf.debugging.check_numerics(_images_of(data), _NOT_FINITE)
-        step = self._alternating_step if self.update == "alternating" else self._simultaneous_step
-        # Without it the optimizers' step counts would go on beside the failed check.
-        with tf.control_dependencies([images]):
-            values = step(images)
+        images, checks = self._checked_images(data)
+        # Without it the optimizers' step counts would go on beside a failed check.
+        with tf.control_dependencies(checks):
+            # A function of the step, so that a run that is resumed draws the same noise.
+            noise_seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+            if self.update == "alternating":
+                values = self._alternating_step(images, noise_seed)
+            else:
+                values = self._simultaneous_step(images, noise_seed)
         return self._log(images, *values)
 
     def test_step(self, data):
-        images = _images_of(data)
-        return self._log(images, *self._objective(images, *self._features(images)))
+        images, checks = self._checked_images(data)
+        with tf.control_dependencies(checks):
+            values = self._objective(images, *self._features(images))
+        return self._log(images, *values)
 
-    def _simultaneous_step(self, images):
+    def _checked_images(self, data):
+        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError("StiefelRKM weighs all images alike. Received: data with weights.")
+        checks = image_checks.check_batch(
+            images, image_shape=self.image_shape, unit_range=self._unit_range
+        )
+        # Datasets may be float64, as `images / 255` is; losses are as precise as the basis.
+        return tf.cast(images, self.projection.compute_dtype), checks
+
+    def _simultaneous_step(self, images, noise_seed):
         """One gradient; then the step of U and the step of the networks."""
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            values = self._objective(images, *self._features(images, True), training=True)
+            values = self._objective(images, *self._features(images, True), noise_seed)
             loss = self.optimizer.scale_loss(values[0])
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return values
 
-    def _alternating_step(self, images):
+    def _alternating_step(self, images, noise_seed):
         """The step of U; then the step of the networks with a fresh gradient at the new U."""
         basis = self.projection.trainable_variables
         networks = [v for v in self.trainable_variables if all(v is not u for u in basis)]
@@ -373,18 +450,18 @@ class StiefelRKM(keras.Model):
             # The features do not depend on U: both gradients share them.
             features = self._features(images, True)
             with tape.stop_recording():
-                self._basis_step(images, features, basis)
-            values = self._objective(images, *features, training=True)
+                self._basis_step(images, features, basis, noise_seed)
+            values = self._objective(images, *features, noise_seed)
             loss = self.optimizer.scale_loss(values[0])
         if networks:
             self.optimizer.apply(tape.gradient(loss, networks), networks)
         return values
 
-    def _basis_step(self, images, features, basis):
+    def _basis_step(self, images, features, basis, noise_seed):
         if not basis:
             return
         with tf.GradientTape() as tape:
-            loss = self._objective(images, *features, training=True)[0]
+            loss = self._objective(images, *features, noise_seed)[0]
             loss = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(loss, basis), basis)
 
@@ -401,9 +478,12 @@ class StiefelRKM(keras.Model):
     def _decode_code(self, code, training=False):
         return self.decoder(self.projection.expand(code), training=training)
 
-    def _objective(self, images, features, centred, training=False):
-        """Returns the loss, the reconstruction loss and the PCA loss: means over the batch."""
-        errors = self._errors(images, features, centred, training)
+    def _objective(self, images, features, centred, noise_seed=None):
+        """Returns the loss, the reconstruction loss and the PCA loss: means over the batch.
+
+        `noise_seed`, of shape (2,), is there in training only.
+        """
+        errors = self._errors(images, features, centred, noise_seed)
         reconstruction_loss, pca_loss = map(tf.reduce_mean, errors)
         loss = self.reconstruction_weight * reconstruction_loss + pca_loss
         if self.mean_penalty:
@@ -411,32 +491,30 @@ class StiefelRKM(keras.Model):
             loss += self.mean_penalty * tf.reduce_sum(tf.square(self.projection(mean)))
         return loss, reconstruction_loss, pca_loss
 
-    def _errors(self, images, features, centred, training=False):
+    def _errors(self, images, features, centred, noise_seed=None):
         """Returns the reconstruction error and the PCA error of each image, both `(batch,)`."""
         latents = self.projection(centred)
         code = self._code(features, latents)
         return (
-            self._reconstruction_errors(images, code, training),
+            self._reconstruction_errors(images, code, noise_seed),
             losses.pca_reconstruction_error(centred, self.projection.expand(latents)),
         )
 
-    def _reconstruction_errors(self, images, code, training):
+    def _reconstruction_errors(self, images, code, noise_seed):
         def error(targets, reconstructions):
             return losses.reconstruction_error(
                 targets, reconstructions, loss=self.reconstruction_loss
             )
 
-        mode = self.reconstruction_mode if training else "deterministic"
-        if mode == "deterministic":
+        training = noise_seed is not None
+        if self.reconstruction_mode == "deterministic" or not training:
             return error(images, self._decode_code(code, training))
-        # A function of the step, so that a run that is resumed draws the same noise.
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-        noise = tf.random.stateless_normal(tf.shape(code), seed, dtype=code.dtype)
-        noise *= self.noise_stddev
-        if mode == "noisy":
-            return error(images, self._decode_code(code + noise, training))
+        noise = tf.random.stateless_normal(tf.shape(code), noise_seed, dtype=code.dtype)
+        noisy_code = code + self.noise_stddev * noise
+        if self.reconstruction_mode == "noisy":
+            return error(images, self._decode_code(noisy_code, training))
         # One call on the doubled batch is faster than two, for the networks and for the errors.
-        both = self._decode_code(tf.concat([code, code + noise], axis=0), training)
+        both = self._decode_code(tf.concat([code, noisy_code], axis=0), training)
         clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
         return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
 
@@ -467,17 +545,34 @@ class StiefelRKM(keras.Model):
             "mean_penalty": self.mean_penalty,
             "update": self.update,
             "seed": self.seed,
+            "basis_trainable": self.projection.trainable,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        config = dict(config)
         networks = {
             key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
             for key in ("encoder", "decoder")
         }
-        return cls(**{**config, **networks})
+        basis_trainable = config.pop("basis_trainable")
+        model = cls(**{**config, **networks})
+        model.projection.trainable = basis_trainable  # before it is compiled
+        return model
 
 
 def _images_of(data):
-    images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    return images
+    return data[0] if isinstance(data, list | tuple) else data
+
+
+def _as_list(callbacks):
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks] * bool(callbacks)
+
+
+def _check_logs(batch, logs):
+    for name, value in logs.items():
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"Training diverged, or its images are not finite: {name} is {value} in batch "
+                f"{batch}. Go on from a model that was saved before."
+            )

@@ -139,6 +139,23 @@ class CayleyAdam(keras.optimizers.Adam):
         else:
             super().update_step(gradient, variable, learning_rate)
 
+    def turn(self, variable, rotation):
+        """Follows a turn of the columns of a weight, `X <- X rotation`, that was made from outside.
+
+        The momentum turns with X, and its moving average starts again from X.
+
+        Args:
+            variable: The `keras.Variable` X of shape `(n, p)`, already turned.
+            rotation: Array of shape `(p, p)`.
+        """
+        if not self.built:
+            return
+        index = self._get_variable_index(variable)
+        momentum = self._momentums[index]
+        momentum.assign(tf.matmul(momentum, tf.cast(rotation, momentum.dtype)))
+        if self.use_ema:
+            self._model_variables_moving_average[index].assign(variable)
+
     def get_config(self):
         return {**super().get_config(), "step_bound": self.step_bound}
 

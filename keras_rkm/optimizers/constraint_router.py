@@ -20,7 +20,9 @@ class ConstraintRouter(keras.optimizers.MultiOptimizer):
     """Gives weights with the `Stiefel` constraint to one optimizer and all others to another.
 
     To Keras it is one optimizer, so that its state is saved, its learning rates are scheduled and
-    logged, and its averages are swapped by Keras' own callbacks. Unlike `MultiOptimizer` it takes
+    logged, and its averages are swapped by Keras' own callbacks. (Under `mixed_float16` Keras wraps
+    it in a `LossScaleOptimizer`, through which its `LearningRateScheduler` and `ReduceLROnPlateau`
+    do not see two rates; use `keras.optimizers.schedules` there.) Unlike `MultiOptimizer` it takes
     gradients of some of its variables only, which a model that alternates between them needs.
 
     Args:

@@ -133,7 +133,7 @@ def test_a_simultaneous_step_is_one_gradient_for_both_optimizers():
     images = tf.constant(_images())
     variables = reference.trainable_variables
     with tf.GradientTape() as tape:
-        loss = reference._objective(images, *reference._features(images, True), training=True)[0]
+        loss = reference._objective(images, *reference._features(images, True))[0]
     gradients = dict(zip((v.path for v in variables), tape.gradient(loss, variables), strict=True))
     CayleyAdam().apply([gradients[reference.basis.path]], [reference.basis])
     for variable in variables:
@@ -152,7 +152,7 @@ def test_an_alternating_step_moves_the_basis_first_and_the_networks_by_a_fresh_g
         with tf.GradientTape() as tape:
             features = reference._features(images, False)[0]
             mean = tf.reduce_mean(features, axis=0)
-            loss = reference._objective(images, features, features - mean, training=True)[0]
+            loss = reference._objective(images, features, features - mean)[0]
         return tape.gradient(loss, variables)
 
     CayleyAdam().apply(gradient([reference.basis]), [reference.basis])
@@ -480,7 +480,7 @@ def test_a_batch_with_nan_stops_training_before_it_changes_a_weight():
     batches = tf.data.Dataset.from_tensor_slices(images).batch(16)
     reference = _model()
     reference.fit(batches.take(2), verbose=0, shuffle=False)
-    with pytest.raises(ValueError, match="NaN or Inf, in the batch of training step 3"):
+    with pytest.raises(ValueError, match="NaN or Inf, in a batch after training step 2"):
         model.fit(batches, verbose=0, shuffle=False)
     _assert_equal_weights(model, reference)
 
@@ -490,3 +490,139 @@ def test_a_gradient_of_the_basis_that_is_not_finite_is_an_error():
     model.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
     with pytest.raises(FloatingPointError, match="gradient of the basis is not finite"):
         model.fit(_images(), verbose=0)
+
+
+def test_images_of_a_later_batch_must_lie_in_the_unit_range_too():
+    images = _images(64)
+    images[40] *= 255
+    with pytest.raises(ValueError, match=r"lie in \[0, 1\].*after training step 2"):
+        _model().fit(tf.data.Dataset.from_tensor_slices(images).batch(16), verbose=0, shuffle=False)
+
+
+def test_xla_has_no_checks_in_the_graph_and_still_does_not_go_on_with_nan():
+    model = _model(compiled=False)
+    model.compile(jit_compile=True)
+    images = _images(64)
+    images[40] = np.nan
+    with pytest.raises(FloatingPointError, match="is nan in batch 2"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images).batch(16), verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("mode", ["deterministic", "split"])
+def test_float64_datasets_are_cast(mode):
+    model = _model(reconstruction_mode=mode)
+    dataset = tf.data.Dataset.from_tensor_slices(_images(64).astype("float64")).batch(16)
+    model.fit(dataset, verbose=0, shuffle=False, validation_data=dataset)
+    assert model.energy(_images(3).astype("float64")).dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (_images(8).astype("uint8"), "dtype=uint8"),
+        (_images(8)[..., 0], r"shape=\(8, 4, 4\)"),
+        (np.full_like(_images(8), np.nan), "8 of 8 images with NaN"),
+    ],
+)
+def test_data_to_evaluate_are_checked(images, message):
+    model = _model()
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(images, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.fit(_images(), validation_data=(images, np.zeros(8)), verbose=0)
+
+
+def test_nan_in_a_validation_dataset_is_named_as_such():
+    images = _images(32)
+    images[20] = np.nan
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(16)
+    with pytest.raises(ValueError, match="NaN or Inf, in a batch after training step 2"):
+        _model().fit(_images(64), validation_data=dataset, verbose=0)
+
+
+def test_sample_weights_are_refused():
+    with pytest.raises(ValueError, match="sample_weight"):
+        _model().fit(_images(), np.zeros(32), sample_weight=np.ones(32), verbose=0)
+
+
+def test_a_dataset_that_turns_out_empty_is_refused():
+    dataset = tf.data.Dataset.from_tensor_slices(_images()).batch(8).filter(lambda images: False)
+    with pytest.raises(ValueError, match="no batch|any data"):
+        _model().fit(dataset, verbose=0, shuffle=False)
+
+
+def test_principal_axes_of_an_endless_dataset_are_refused():
+    dataset = tf.data.Dataset.from_tensor_slices(_images()).batch(8).repeat()
+    with pytest.raises(ValueError, match="repeats for ever"):
+        _model().fit_principal_axes(dataset)
+
+
+def test_principal_axes_name_the_batch_that_is_not_finite():
+    images = _images()
+    images[20] = np.inf
+    with pytest.raises(ValueError, match="features of batch 2 are not finite"):
+        _model().fit_principal_axes(tf.data.Dataset.from_tensor_slices(images).batch(8))
+
+
+def test_training_goes_on_after_the_axes_are_turned():
+    """The loss does not depend on the rotation inside the span, so neither may the training."""
+    turned, straight = _trained(), _trained()
+    turned.fit_principal_axes(_images(256))
+    for step in range(5):
+        for model in (turned, straight):
+            model.train_on_batch(_images(32, seed=step))
+    projectors = [model.basis.numpy() @ model.basis.numpy().T for model in (turned, straight)]
+    np.testing.assert_allclose(*projectors, atol=1e-4)
+
+
+def test_averages_start_again_from_the_axes():
+    model = _model(compiled=False)
+    model.compile(basis_optimizer=CayleyAdam(0.05, use_ema=True, ema_momentum=0.9))
+    model.fit(_images(64), verbose=0)
+    model.fit_principal_axes(_images(64))
+    (average,) = model.optimizer.basis_optimizer._model_variables_moving_average
+    np.testing.assert_array_equal(average.numpy(), model.basis.numpy())
+
+
+def test_explained_variance_is_forgotten_when_training_goes_on():
+    model = _trained()
+    model.fit_principal_axes(_images(256))
+    model.fit(_images(64), verbose=0)
+    with pytest.raises(ValueError, match="not known yet"):
+        _ = model.explained_variance
+
+
+def test_a_float64_model_stays_one_whatever_the_policy_is_when_it_is_loaded(tmp_path):
+    keras.config.set_dtype_policy("float64")
+    model = _model()
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.basis.dtype == "float64"
+    np.testing.assert_array_equal(loaded.encode(_images(3)), model.encode(_images(3)))
+
+
+def test_a_frozen_basis_is_frozen_in_a_file_too(tmp_path):
+    model = _model(compiled=False)
+    model.projection.trainable = False
+    model.compile()
+    model.fit(_images(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded.fit(_images(), verbose=0)
+    np.testing.assert_array_equal(loaded.basis.numpy(), model.basis.numpy())
+
+
+def test_both_halves_of_an_alternating_step_see_the_same_noise(monkeypatch):
+    model = _model(update="alternating", reconstruction_mode="noisy", noise_stddev=0.1)
+    model.run_eagerly = True
+    seeds = []
+    original = tf.random.stateless_normal
+
+    def spy(shape, seed, **arguments):
+        seeds.append(tuple(np.array(seed)))
+        return original(shape, seed, **arguments)
+
+    monkeypatch.setattr(tf.random, "stateless_normal", spy)
+    model.fit(_images(32), batch_size=16, verbose=0)
+    assert seeds == [(0, 0), (0, 0), (0, 1), (0, 1)]

@@ -197,7 +197,7 @@ def test_a_step_forms_no_matrix_larger_than_the_weight():
     kinds = [operation.type for operation in operations]
     assert not {"Qr", "Svd", "MatrixInverse", "SelfAdjointEigV2", "Einsum"} & set(kinds)
     products = [kind for kind in kinds if "MatMul" in kind]
-    assert 8 <= len(products) <= 15, "all products are counted, and there are few"
+    assert 6 <= len(products) <= 15, "all products are counted, and there are few"
     # The one factorisation is that of a matrix of the size of the latents.
     solves = [op for op in operations if op.type == "MatrixSolve"]
     assert [op.inputs[0].shape.as_list() for op in solves] == [[columns, columns]]
