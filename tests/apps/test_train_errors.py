@@ -219,7 +219,7 @@ def test_nan_in_the_data_is_named_and_keeps_the_last_good_checkpoint(
     monkeypatch.setattr(Dataset, "batches", batches)
     result = train_run(tmp_path / "run", "--epochs=3")
     _assert_stopped_after_first_epoch(result, tmp_path / "run")
-    assert "NaN or Inf, in the batch of training step 9" in result.error
+    assert "NaN or Inf, in a batch after training step 8" in result.error
 
 
 def test_interrupt_says_how_to_go_on(train_run, tmp_path, monkeypatch):
