@@ -106,7 +106,6 @@ class StiefelRKM(keras.Model):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.decoder = decoder
-        self.latent_dim = latent_dim
         self.reconstruction_weight = reconstruction_weight
         self.reconstruction_loss = reconstruction_loss
         self.reconstruction_mode = reconstruction_mode
@@ -122,9 +121,10 @@ class StiefelRKM(keras.Model):
         self.projection = StiefelProjection(
             latent_dim, seed=self.seed, name="projection", dtype=dtype
         )
+        self.latent_dim = self.projection.latent_dim
         self.centering.build((None, feature_dim))
         self.projection.build((None, feature_dim))
-        self._explained_variance = self._add_state("explained_variance", (latent_dim,))
+        self._explained_variance = self._add_state("explained_variance", (self.latent_dim,))
         self._feature_variance = self._add_state("feature_variance", ())
         self._trackers = {
             name: keras.metrics.Mean(name=name)
@@ -170,7 +170,7 @@ class StiefelRKM(keras.Model):
     @property
     def explained_variance_ratio(self):
         """Shares of the variance of all features, `(latent_dim,)`."""
-        return self.explained_variance / self._feature_variance  # which is positive here
+        return self.explained_variance / self._feature_variance
 
     def call(self, images, training=False):
         """Returns the reconstructions of images; the same as `reconstruct`."""

@@ -32,6 +32,9 @@ class CayleyAdam(keras.optimizers.Adam):
     The Cayley transform is exact, not a fixed-point iteration, and costs O(n p^2) time and O(n p)
     memory. X stays orthonormal to rounding over any number of steps; see docs/objective.md.
 
+    The constraint is an argument of a layer or of `add_weight`; a bare `keras.Variable` drops it
+    without a word, and is moved by Adam.
+
     All other weights take exactly the step of `keras.optimizers.Adam` with the same arguments.
     Weights on the manifold want a learning rate of their own: one scalar second moment makes
     `||dX||_F` about `learning_rate`, which is `sqrt(n p)` less than Adam moves a matrix. Give a

@@ -626,3 +626,10 @@ def test_both_halves_of_an_alternating_step_see_the_same_noise(monkeypatch):
     monkeypatch.setattr(tf.random, "stateless_normal", spy)
     model.fit(_images(32), batch_size=16, verbose=0)
     assert seeds == [(0, 0), (0, 0), (0, 1), (0, 1)]
+
+
+def test_numpy_integers_are_integers(tmp_path):
+    model = _model(latent_dim=np.int64(3))
+    model.save(tmp_path / "model.keras")
+    latent_dim = keras.models.load_model(tmp_path / "model.keras").latent_dim
+    assert type(latent_dim) is int and latent_dim == 3
