@@ -1,5 +1,6 @@
 """One normal distribution with a full covariance."""
 
+import functools
 import warnings
 from collections.abc import Iterable
 
@@ -11,7 +12,7 @@ from keras_rkm._moments import moments
 
 from .base import Sampler
 from .covariance import check_variance_floor, floored_cholesky
-from .drawing import KEYS, map_rows, normal_row
+from .drawing import KEYS, affine_rows, normal_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
@@ -59,7 +60,7 @@ class GaussianSampler(Sampler):
         return {"mean": fitted.mean, "scale_tril": scale_tril}
 
     def _draw(self, keys: tf.Tensor) -> tf.Tensor:
-        return _draw_rows(keys, self.mean.value, self.scale_tril.value)
+        return _drawer(self.latent_dim)(keys, self.mean.value, self.scale_tril.value)
 
     @property
     def distribution(self):
@@ -75,14 +76,17 @@ class GaussianSampler(Sampler):
         return {**super().get_config(), "variance_floor": self.variance_floor}
 
 
-@tf.function(
-    input_signature=[
-        KEYS,
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([None, None], tf.float32),
-    ],
-    autograph=False,
-)
-def _draw_rows(keys, mean, scale_tril):
-    dim = tf.size(mean)
-    return map_rows(lambda key: mean + tf.linalg.matvec(scale_tril, normal_row(key, dim)), keys)
+@functools.cache
+def _drawer(dim: int):
+    @tf.function(
+        input_signature=[
+            KEYS,
+            tf.TensorSpec([dim], tf.float32),
+            tf.TensorSpec([dim, dim], tf.float32),
+        ],
+        autograph=False,
+    )
+    def draw(keys, mean, scale_tril):
+        return affine_rows(normal_rows(keys, dim), mean, scale_tril)
+
+    return draw

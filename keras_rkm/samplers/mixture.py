@@ -1,5 +1,6 @@
 """A mixture of normal distributions with full covariances."""
 
+import functools
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from .base import Sampler
 from .covariance import check_variance_floor
-from .drawing import KEYS, map_rows, normal_row, uniform_row
+from .drawing import KEYS, affine_rows, normal_rows
 from .mixture_fitting import (
     CRITERIA,
     check_num_components,
@@ -110,7 +111,7 @@ class GaussianMixtureSampler(Sampler):
         return choice
 
     def _draw(self, keys: tf.Tensor) -> tf.Tensor:
-        return _draw_rows(
+        return _drawer(self.latent_dim)(
             keys, self.mixture_weights.value, self.means.value, self.scale_trils.value
         )
 
@@ -137,23 +138,25 @@ class GaussianMixtureSampler(Sampler):
         }
 
 
-@tf.function(
-    input_signature=[
-        KEYS,
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([None, None], tf.float32),
-        tf.TensorSpec([None, None, None], tf.float32),
-    ],
-    autograph=False,
-)
-def _draw_rows(keys, weights, means, scale_trils):
-    # The last bound is left out: rounding may keep it below a uniform value that is nearly one.
-    bounds = tf.cumsum(weights)[:-1]
-    dim = tf.shape(means)[1]
+@functools.cache
+def _drawer(dim: int):
+    @tf.function(
+        input_signature=[
+            KEYS,
+            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([None, dim], tf.float32),
+            tf.TensorSpec([None, dim, dim], tf.float32),
+        ],
+        autograph=False,
+    )
+    def draw(keys, weights, means, scale_trils):
+        noise = normal_rows(keys, dim + 1)
+        # The first value picks the component: below which quantile does it lie? The last bound is
+        # left out, since rounding may keep it below one.
+        bounds = tf.math.ndtri(tf.cumsum(weights)[:-1])
+        component = tf.math.count_nonzero(bounds <= noise[:, :1], axis=1)
+        return affine_rows(
+            noise[:, 1:], tf.gather(means, component), tf.gather(scale_trils, component)
+        )
 
-    def draw_row(key):
-        component = tf.math.count_nonzero(bounds <= uniform_row(key), dtype=tf.int32)
-        noise = normal_row(key, dim)
-        return means[component] + tf.linalg.matvec(scale_trils[component], noise)
-
-    return map_rows(draw_row, keys)
+    return draw

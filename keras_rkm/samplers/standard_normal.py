@@ -1,5 +1,6 @@
 """The prior of a variational auto-encoder."""
 
+import functools
 import operator
 from collections.abc import Iterable
 
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from .base import Sampler
-from .drawing import KEYS, map_rows, normal_row
+from .drawing import KEYS, normal_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
@@ -52,7 +53,7 @@ class StandardNormalSampler(Sampler):
         return {}
 
     def _draw(self, keys: tf.Tensor) -> tf.Tensor:
-        return _draw_rows(keys, self._given_dim)
+        return _drawer(self.latent_dim)(keys)
 
     def _latent_dim(self) -> int:
         return self._given_dim
@@ -75,6 +76,6 @@ def _positive(latent_dim: int) -> int:
     return latent_dim
 
 
-@tf.function(input_signature=[KEYS, tf.TensorSpec([], tf.int32)], autograph=False)
-def _draw_rows(keys, dim):
-    return map_rows(lambda key: normal_row(key, dim), keys)
+@functools.cache
+def _drawer(dim: int):
+    return tf.function(lambda keys: normal_rows(keys, dim), input_signature=[KEYS], autograph=False)
