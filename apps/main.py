@@ -19,6 +19,11 @@ from .errors import run
 # One line per command: the name of a sibling module with a `main(argv)`, and what it does.
 COMMANDS = {
     "train": "train a Stiefel-Restricted Kernel Machine and write its run folder",
+    "generate": "draw images from the sampler of a run",
+    "traverse": "show what each principal axis of a run does, as a picture and an animation",
+    "energy": "score images by the energy of a run, and write a CSV file",
+    "export": "export a run for TensorFlow Serving",
+    "client": "ask a TensorFlow Serving for images, latents or traversals",
 }
 
 

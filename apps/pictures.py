@@ -1,4 +1,7 @@
-"""The pictures of a trained model, as PNG files in its run folder."""
+"""The pictures of a trained model, and the PNG files with them in its run folder."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +14,14 @@ from .run_folder import RunFolder
 _STEPS = np.arange(-3, 3.5, 0.5)  # in standard deviations of the latent
 _NUM_RECONSTRUCTIONS = 20
 _NUM_SAMPLES = 64
+
+
+class Traversal(NamedTuple):
+    """Images along some axes, `(num_axes, num_steps, height, width, channels)` uint8."""
+
+    images: np.ndarray
+    labels: Sequence[str]
+    step_labels: Sequence[str]
 
 
 def draw_all(
@@ -31,9 +42,9 @@ def draw_all(
     pictures = {
         "reconstructions": reconstructions(model, images[:_NUM_RECONSTRUCTIONS]),
         "samples": visualization.image_grid(
-            _visible(model.generate(_NUM_SAMPLES, sampler, seed=seed))
+            pixels(model.generate(_NUM_SAMPLES, sampler, seed=seed))
         ),
-        "traversal": traversal(model),
+        "traversal": traversal_still(traverse(model)),
         "spectrum": visualization.spectrum_plot(_ratio(model)),
     }
     if history := run.read_history():
@@ -45,33 +56,59 @@ def draw_all(
 
 def reconstructions(model: StiefelRKM, images: np.ndarray) -> np.ndarray:
     """Images over their reconstructions, `(height, width, 3)` uint8."""
-    return visualization.comparison_grid(images, _visible(model.reconstruct(images)))
+    return visualization.comparison_grid(images, pixels(model.reconstruct(images)))
 
 
-def traversal(model: StiefelRKM, steps: np.ndarray = _STEPS) -> np.ndarray:
-    """One row of images per principal axis, `(height, width, 3)` uint8.
+def traverse(
+    model: StiefelRKM,
+    steps: np.ndarray = _STEPS,
+    *,
+    axes: Sequence[int] | None = None,
+    start: np.ndarray | None = None,
+) -> Traversal:
+    """The images along principal axes: one latent takes several values, the others stay.
 
     Args:
         model: `StiefelRKM` after `fit_principal_axes`.
-        steps: `(num_steps,)`, how far to go from the mean along the axis, in standard deviations
-            of the latent.
+        steps: `(num_steps,)`, the values, in standard deviations of the latent.
+        axes: Which axes, the first one 1. Defaults to None, all of them in their order.
+        start: `(latent_dim,)`, the latents that stay. Defaults to None, the mean, which is zero.
     """
-    deviations = np.sqrt(np.asarray(model.explained_variance))
-    latents = steps[np.newaxis, :, np.newaxis] * np.diag(deviations)[:, np.newaxis]
-    images = _visible(model.decode(latents.reshape(-1, model.latent_dim).astype("float32")))
-    return visualization.traversal_grid(
-        images.reshape(model.latent_dim, len(steps), *model.image_shape),
-        labels=[
-            f"axis {index}, {share:.1%}".replace("%", " %")
-            for index, share in enumerate(_ratio(model), start=1)
-        ],
-        step_labels=[f"{step:+g}" if step else "mean" for step in steps],
+    deviations, shares = np.sqrt(np.asarray(model.explained_variance)), _ratio(model)
+    axes = range(1, model.latent_dim + 1) if axes is None else axes
+    origin = np.zeros(model.latent_dim) if start is None else np.asarray(start)
+    images = []
+    for axis in axes:
+        latents = np.tile(origin.astype("float32"), (len(steps), 1))
+        latents[:, axis - 1] = steps * deviations[axis - 1]
+        images.append(pixels(model.decode(latents)))
+    is_mean = start is None
+    return Traversal(
+        np.stack(images),
+        labels=[f"axis {axis}, {shares[axis - 1]:.1%}".replace("%", " %") for axis in axes],
+        step_labels=["mean" if is_mean and not step else f"{step:+.3g}" for step in steps],
     )
+
+
+def traversal_still(traversal: Traversal) -> np.ndarray:
+    """One row of images per axis, `(height, width, 3)` uint8."""
+    return visualization.traversal_grid(
+        traversal.images, labels=traversal.labels, step_labels=traversal.step_labels
+    )
+
+
+def traversal_animation(traversal: Traversal) -> np.ndarray:
+    """All axes side by side, there and back, `(2 * num_steps - 2, height, width, 3)` uint8."""
+    frames = visualization.traversal_frames(
+        traversal.images, labels=traversal.labels, step_labels=traversal.step_labels
+    )
+    return np.concatenate([frames, frames[-2:0:-1]])
+
+
+def pixels(images) -> np.ndarray:
+    """Float images as uint8; what a decoder gives beyond [0, 1] is cut off."""
+    return np.round(255 * np.clip(np.asarray(images, "float32"), 0, 1)).astype("uint8")
 
 
 def _ratio(model: StiefelRKM) -> np.ndarray:
     return np.asarray(model.explained_variance_ratio)
-
-
-def _visible(images) -> np.ndarray:
-    return np.clip(np.asarray(images, "float32"), 0, 1)

@@ -4,20 +4,19 @@ Every file is written beside its place and moved there when it is whole, so that
 disk leaves the former one as it was.
 """
 
-import contextlib
 import csv
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
+from keras_rkm import loading
+
 from .errors import CommandError
 
 _PROBE_BYTES = 2**20
-_CHECKPOINT_NAME = re.compile(r"step-(\d+)\.keras")
 
 
 class RunFolder:
@@ -30,11 +29,11 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path).expanduser()
         self.flags_file = self.path / "flags.txt"
-        self.model_file = self.path / "model.keras"
-        self.sampler_file = self.path / "sampler.keras"
+        self.model_file = self.path / loading.MODEL_FILE
+        self.sampler_file = self.path / loading.SAMPLER_FILE
         self.history_file = self.path / "history.csv"
         self.metrics_file = self.path / "metrics.json"
-        self.checkpoint_dir = self.path / "checkpoints"
+        self.checkpoint_dir = self.path / loading.CHECKPOINT_DIR
         self.tensorboard_dir = self.path / "tensorboard"
 
     def check_new(self) -> None:
@@ -76,20 +75,12 @@ class RunFolder:
 
     def checkpoint(self) -> tuple[Path, int] | None:
         """The last whole checkpoint and the number of steps behind it, or None."""
-        found = []
-        with contextlib.suppress(FileNotFoundError):
-            for path in self.checkpoint_dir.iterdir():
-                if match := _CHECKPOINT_NAME.fullmatch(path.name):
-                    found.append((int(match[1]), path))
-        if not found:
-            return None
-        step, path = max(found)
-        return path, step
+        return loading.last_checkpoint(self.path)
 
     def save_checkpoint(self, model: keras.Model, step: int) -> None:
         """Writes the model with its optimizers, then removes the checkpoint before."""
         self.checkpoint_dir.mkdir(exist_ok=True)
-        path = self.checkpoint_dir / f"step-{step:08d}.keras"
+        path = self.checkpoint_dir / loading.checkpoint_file(step)
         write_atomically(path, model.save)
         for other in self.checkpoint_dir.iterdir():
             if other != path:
@@ -98,7 +89,7 @@ class RunFolder:
     def load_checkpoint(self) -> tuple[keras.Model, int] | None:
         """The model of the last checkpoint and the number of steps behind it, or None."""
         found = self.checkpoint()
-        return found and (load_keras_file(found[0]), found[1])
+        return found and (loading.load(found[0]).model, found[1])
 
     def describe_checkpoint(self) -> str:
         """A sentence about what is left when a run breaks off."""
@@ -148,15 +139,3 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def load_keras_file(path: Path) -> keras.Model:
-    """Reads a `.keras` file, or raises a `CommandError` that names it."""
-    if not path.is_file():
-        raise CommandError(f"there is no file '{path}'.")
-    try:
-        return keras.saving.load_model(path)
-    except Exception as error:  # of any kind: Keras, HDF5, zip and JSON each have their own
-        raise CommandError(
-            f"'{path}' cannot be read: it is damaged, or of another version. {error}"
-        ) from error

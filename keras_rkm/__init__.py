@@ -47,6 +47,7 @@ from keras_rkm import (
     callbacks,
     constraints,
     datasets,
+    export,
     layers,
     losses,
     manifolds,
@@ -54,20 +55,25 @@ from keras_rkm import (
     networks,
     optimizers,
     samplers,
+    serving,
     visualization,
 )
+from keras_rkm.loading import load
 
 __all__ = [
     "__version__",
     "callbacks",
     "constraints",
     "datasets",
+    "export",
     "layers",
+    "load",
     "losses",
     "manifolds",
     "models",
     "networks",
     "optimizers",
     "samplers",
+    "serving",
     "visualization",
 ]

@@ -1,14 +1,15 @@
 """Pictures of images, traversals, spectra and training curves, as arrays.
 
 Every function returns a uint8 array of shape `(height, width, 3)`, dark on white, which
-`save_png` writes to a file and TensorBoard takes as it is. Images come in as floats in [0, 1] or as
-uint8, with one channel or three. Small images are enlarged by whole factors, every pixel becoming a
-square, so that one can see what is in them.
+`save_png` writes to a file and TensorBoard takes as it is; `traversal_frames` returns one for every
+frame, and `save_animation` writes them. Images come in as floats in [0, 1] or as uint8, with one
+channel or three. Small images are enlarged by whole factors, every pixel becoming a square, so that
+one can see what is in them.
 """
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 # An image is enlarged to about this many pixels.
 _READABLE_SIZE = 64
 _FONT_SIZE = 14
+_MARGIN = _FONT_SIZE // 2
+_MOST_TILES_IN_A_ROW = 10
 _WHITE = 255
 _TEXT_COLOR = (38, 38, 38)
 _COLORS = ("#3264a8", "#d9822b")
@@ -92,7 +95,7 @@ def comparison_grid(
             f"{np.shape(reconstructions)}."
         )
     if num_columns is None:
-        num_columns = min(len(upper), 10)
+        num_columns = min(len(upper), _MOST_TILES_IN_A_ROW)
     _check_layout(num_columns, padding)
     upper = _wrapped(_enlarged(upper, scale), num_columns)
     lower = _wrapped(_enlarged(lower, scale), num_columns)
@@ -127,14 +130,47 @@ def traversal_grid(
         ValueError: If a shape, a value or the number of labels is wrong.
     """
     images = _rgb(images, "images", num_dimensions=5)
-    num_axes, num_steps = images.shape[:2]
-    if labels is None:
-        labels = [f"axis {index + 1}" for index in range(num_axes)]
-    _check_labels(labels, "labels", num_axes, "axis")
-    if step_labels is not None:
-        _check_labels(step_labels, "step_labels", num_steps, "step")
-    _check_layout(num_steps, padding)
+    labels = _axis_labels(labels, step_labels, images.shape)
+    _check_layout(images.shape[1], padding)
     return _labelled(_enlarged(images, scale), labels, step_labels, padding, row_gaps=None)
+
+
+def traversal_frames(
+    images,
+    *,
+    labels: Sequence[str] | None = None,
+    step_labels: Sequence[str] | None = None,
+    num_columns: int | None = None,
+    scale: int | None = None,
+) -> np.ndarray:
+    """Shows the axes side by side, all at the same step, one frame per step.
+
+    Args:
+        images: Array of shape `(num_axes, num_steps, height, width, channels)`.
+        labels: One per axis, above its images. Defaults to None, "axis 1" and so on.
+        step_labels: One per step, at the top of its frame. Defaults to None, no such line.
+        num_columns: Axes in a row. Defaults to None, at most 10.
+        scale: Whole factor by which images are enlarged. Defaults to None, about 64 pixels.
+
+    Returns:
+        A uint8 array of shape `(num_steps, frame_height, frame_width, 3)`.
+
+    Raises:
+        TypeError: If the images are neither floats nor uint8.
+        ValueError: If a shape, a value or the number of labels is wrong.
+
+    Example:
+
+    >>> images = np.zeros((3, 5, 8, 8, 1), "uint8")
+    >>> traversal_frames(images, labels=["", "", ""], scale=1).shape
+    (5, 43, 52, 3)
+    """
+    images = _rgb(images, "images", num_dimensions=5)
+    labels = _axis_labels(labels, step_labels, images.shape)
+    if num_columns is None:
+        num_columns = min(len(images), _MOST_TILES_IN_A_ROW)
+    _check_layout(num_columns, 0)
+    return _tiles_below_labels(_enlarged(images, scale), labels, step_labels, num_columns)
 
 
 def spectrum_plot(explained_variance_ratio) -> np.ndarray:
@@ -241,10 +277,58 @@ def save_png(array: np.ndarray, path: str | os.PathLike) -> None:
         raise ValueError(
             f"`array` must have the shape (height, width, 3). Received: shape {array.shape}."
         )
+    _write_atomically(
+        path, lambda beside: Image.fromarray(array).save(beside, format="PNG", optimize=True)
+    )
+
+
+def save_animation(frames, path: str | os.PathLike, *, frame_milliseconds: int = 100) -> None:
+    """Writes frames as an animation that repeats for ever; the file is whole or not there at all.
+
+    A WebP file holds the frames exactly. So does a GIF file of grey frames; coloured ones are
+    brought to 256 colours, the same in all frames.
+
+    Args:
+        frames: A uint8 array of shape `(num_frames, height, width, 3)`.
+        path: The file, `.gif` or `.webp`; one that exists is replaced. Its folder has to exist.
+        frame_milliseconds: Positive int, how long a frame is shown. Defaults to 100. A GIF file
+            counts in steps of 10.
+
+    Raises:
+        OSError: If the file cannot be written.
+        TypeError: If the array is not uint8.
+        ValueError: If it has another shape, `path` another suffix, or the time is not positive.
+    """
+    frames, path = np.asarray(frames), Path(path)
+    _check_animation(frames, path, frame_milliseconds)
+    if path.suffix.lower() == ".gif":
+        images, options = _with_one_palette(frames), {"format": "GIF", "optimize": False}
+    else:
+        images = [Image.fromarray(frame) for frame in frames]
+        options = {"format": "WEBP", "lossless": True}
+    options |= {"save_all": True, "append_images": images[1:], "loop": 0}
+    _write_atomically(
+        path, lambda beside: images[0].save(beside, duration=frame_milliseconds, **options)
+    )
+
+
+def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
+    """Frames for a GIF file; with a palette for each of them the colours would flicker."""
+    if np.array_equal(frames, np.broadcast_to(frames[..., :1], frames.shape)):
+        return [Image.fromarray(frame[..., 0]) for frame in frames]
+    all_frames = Image.fromarray(frames.reshape(-1, *frames.shape[2:]))
+    palette = all_frames.quantize(256)
+    return [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    ]
+
+
+def _write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        Image.fromarray(array).save(beside, format="PNG", optimize=True)
+        write(beside)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -329,12 +413,11 @@ def _labelled(
 ) -> np.ndarray:
     """The rows (r, c, h, w, 3) with a label left of each and, if there are any, column labels."""
     font = ImageFont.load_default(_FONT_SIZE)
-    margin = _FONT_SIZE // 2
     grid = _tiled(rows, padding, row_gaps)
-    left = margin + math.ceil(max(font.getlength(label) for label in row_labels)) + margin
-    top = _FONT_SIZE + 2 * margin if column_labels else margin
+    left = _MARGIN + math.ceil(max(font.getlength(label) for label in row_labels)) + _MARGIN
+    top = _FONT_SIZE + 2 * _MARGIN if column_labels else _MARGIN
     picture = np.full(
-        (top + grid.shape[0] + margin, left + grid.shape[1] + margin, 3),
+        (top + grid.shape[0] + _MARGIN, left + grid.shape[1] + _MARGIN, 3),
         _WHITE,
         dtype="uint8",
     )
@@ -345,10 +428,47 @@ def _labelled(
     _, num_columns, height, width, _ = rows.shape
     for label, first in zip(row_labels, _tops(len(rows), height, padding, row_gaps), strict=True):
         middle = top + first + height / 2
-        draw.text((left - margin, middle), label, fill=_TEXT_COLOR, font=font, anchor="rm")
+        draw.text((left - _MARGIN, middle), label, fill=_TEXT_COLOR, font=font, anchor="rm")
     for index, label in enumerate(column_labels or ()):
         middle = left + padding + index * (width + padding) + width / 2
         draw.text((middle, top - 2), label, fill=_TEXT_COLOR, font=font, anchor="mb")
+    return np.array(canvas)
+
+
+def _tiles_below_labels(
+    images: np.ndarray,
+    labels: Sequence[str],
+    step_labels: Sequence[str] | None,
+    num_columns: int,
+) -> np.ndarray:
+    """Frames (steps, height, width, 3) of images (axes, steps, h, w, 3), each below its label."""
+    font = ImageFont.load_default(_FONT_SIZE)
+    num_axes, num_steps, height, width, _ = images.shape
+    # A cell is as wide as the widest label, and its tile stands in the middle of it.
+    cell_width = max(width, *(math.ceil(font.getlength(label)) for label in labels))
+    rows, columns = np.divmod(np.arange(num_axes), num_columns)
+    lefts = _MARGIN + columns * (cell_width + _MARGIN) + (cell_width - width) // 2
+    tops = (2 if step_labels else 1) * (_FONT_SIZE + _MARGIN) + _MARGIN
+    tops = tops + rows * (_FONT_SIZE + height + 2 * _MARGIN)
+    size = int(_MARGIN + (columns.max() + 1) * (cell_width + _MARGIN)), int(tops[-1] + height)
+
+    canvas = Image.new("RGB", (size[0], size[1] + _MARGIN), (_WHITE,) * 3)
+    draw = ImageDraw.Draw(canvas)
+    for label, top, left in zip(labels, tops, lefts, strict=True):
+        middle = float(left + width / 2), float(top - 2)
+        draw.text(middle, label, fill=_TEXT_COLOR, font=font, anchor="mb")
+    frames = np.stack(
+        [_captioned(canvas, label, font) for label in step_labels or [""] * num_steps]
+    )
+    for tiles, top, left in zip(images, tops, lefts, strict=True):
+        frames[:, top : top + height, left : left + width] = tiles
+    return frames
+
+
+def _captioned(canvas: Image.Image, text: str, font) -> np.ndarray:
+    canvas = canvas.copy()
+    position = canvas.width / 2, _MARGIN
+    ImageDraw.Draw(canvas).text(position, text, fill=_TEXT_COLOR, font=font, anchor="mt")
     return np.array(canvas)
 
 
@@ -397,6 +517,19 @@ def _draw_metric(axes, name: str, history: Mapping[str, Sequence[float]], num_ep
     _clean(axes)
 
 
+def _axis_labels(
+    labels: Sequence[str] | None, step_labels: Sequence[str] | None, shape: tuple[int, ...]
+) -> Sequence[str]:
+    """The labels of the axes of images of this shape, after a look at both kinds of labels."""
+    num_axes, num_steps = shape[:2]
+    if labels is None:
+        labels = [f"axis {index + 1}" for index in range(num_axes)]
+    _check_labels(labels, "labels", num_axes, "axis")
+    if step_labels is not None:
+        _check_labels(step_labels, "step_labels", num_steps, "step")
+    return labels
+
+
 def _check_layout(num_columns: int, padding: int) -> None:
     if num_columns < 1:
         raise ValueError(
@@ -404,6 +537,25 @@ def _check_layout(num_columns: int, padding: int) -> None:
         )
     if padding < 0:
         raise ValueError(f"`padding` must not be negative. Received: padding={padding}.")
+
+
+def _check_animation(frames: np.ndarray, path: Path, frame_milliseconds: int) -> None:
+    if frames.dtype != np.uint8:
+        raise TypeError(
+            f"`frames` must be of type uint8. Received: {frames.dtype}. Use `traversal_frames`."
+        )
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
+        raise ValueError(
+            "`frames` must have the shape (num_frames, height, width, 3). "
+            f"Received: shape {frames.shape}."
+        )
+    if path.suffix.lower() not in (".gif", ".webp"):
+        raise ValueError(f"`path` must end in .gif or .webp. Received: path={path}.")
+    if frame_milliseconds < 1:
+        raise ValueError(
+            "`frame_milliseconds` must be a positive int. "
+            f"Received: frame_milliseconds={frame_milliseconds}."
+        )
 
 
 def _check_labels(labels: Sequence[str], argument: str, expected: int, what: str) -> None:

@@ -25,7 +25,8 @@ ALLOWED = {
     "callbacks": {"metrics", "visualization"},
     "datasets": set(),
     "export": {"models", "samplers"},
-    "serving": {"models", "samplers", "export"},
+    "loading": {"models", "samplers"},
+    "serving": {"samplers"},
 }
 
 # Imported inside the functions that need them: they are optional or cost a second.

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,6 +19,14 @@ _MODES = ("deterministic", "noisy", "split")
 _CENTERINGS = ("none", "batch")
 _UPDATES = ("simultaneous", "alternating")
 _KERAS_BATCH_SIZE = 32
+
+
+class EnergyTerms(NamedTuple):
+    """Parts of the energy of each image, unweighted, `(batch,)`; see `StiefelRKM.energy_terms`."""
+
+    reconstruction: tf.Tensor
+    pca: tf.Tensor
+    floor: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
@@ -179,7 +188,7 @@ class StiefelRKM(keras.Model):
 
     def encode(self, images):
         """Returns the latents `U'(phi(x) - mean)` of images, of shape `(batch, latent_dim)`."""
-        return self.projection(self._features(images)[1])
+        return self._encode(tf.convert_to_tensor(images))
 
     def decode(self, latents):
         """Returns the images of latents, of shape `(batch, *image_shape)`."""
@@ -189,13 +198,17 @@ class StiefelRKM(keras.Model):
                 f"`latents` must have the shape (batch, {self.latent_dim}). "
                 f"Received: shape={tuple(latents.shape)}"
             )
-        if self.decoder_centering == "none":
-            latents = latents + self.projection(self.feature_mean[tf.newaxis])
-        return self._decode_code(latents)
+        return self._decode(latents)
 
     def reconstruct(self, images):
         """Returns `decode(encode(images))`."""
-        return self(images)
+        return self.reconstruct_with_terms(images)[0]
+
+    def reconstruct_with_terms(self, images):
+        """Returns `reconstruct(images)` and `energy_terms(images)` in one pass."""
+        images = tf.cast(images, self.projection.compute_dtype)
+        reconstructions, *terms = self._reconstruct(images)
+        return reconstructions, EnergyTerms(*terms)
 
     def energy(self, images):
         """Returns the objective of each image, `(batch,)`: low where the model knows the image.
@@ -203,9 +216,50 @@ class StiefelRKM(keras.Model):
         It is `reconstruction_weight * l(x, psi(UU' phi(x))) + ||(I - UU')(phi(x) - mean)||^2`, with
         the mean over the training set; `mean_penalty` is no matter of a single image.
         """
-        images = tf.cast(images, self.projection.compute_dtype)
-        reconstruction_errors, pca_errors = self._errors(images, *self._features(images))
-        return self.reconstruction_weight * reconstruction_errors + pca_errors
+        terms = self.energy_terms(images)
+        return self.reconstruction_weight * terms.reconstruction + terms.pca
+
+    def energy_terms(self, images):
+        """Returns the parts of `energy`, to tell what a high one comes from.
+
+        The binary cross-entropy of grey pixels is high even where they are reconstructed perfectly.
+        `energy - reconstruction_weight * floor` leaves that out: it compares images of one kind
+        with those of another, which the energy does not if one kind has more grey.
+
+        Args:
+            images: `(batch, *image_shape)`.
+
+        Returns:
+            An `EnergyTerms` of tensors `(batch,)`: `reconstruction`, the reconstruction error;
+            `pca`, the squared distance of the centred features from the span of U; `floor`, the
+            reconstruction error of a perfect reconstruction, which is zero for the squared error.
+        """
+        return self.reconstruct_with_terms(images)[1]
+
+    # As graphs, as in `predict` and in an exported model. Under mixed precision op by op is another
+    # computation: it rounds between a convolution, its bias and its activation, to 1e-3 in float16.
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _encode(self, images):
+        return self.projection(self._features(images)[1])
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _decode(self, latents):
+        if self.decoder_centering == "none":
+            latents = latents + self.projection(self.feature_mean[tf.newaxis])
+        return self._decode_code(latents)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _reconstruct(self, images):
+        """Returns the reconstructions, and what `EnergyTerms` holds."""
+        features, centred = self._features(images)
+        latents = self.projection(centred)
+        reconstructions = self._decode_code(self._code(features, latents))
+        return (
+            reconstructions,
+            self._reconstruction_error(images, reconstructions),
+            losses.pca_reconstruction_error(centred, self.projection.expand(latents)),
+            self._reconstruction_error(images, images),
+        )
 
     def generate(self, num_samples, sampler, seed=None):
         """Draws latents from `sampler` and returns their images.
@@ -501,11 +555,7 @@ class StiefelRKM(keras.Model):
         )
 
     def _reconstruction_errors(self, images, code, noise_seed):
-        def error(targets, reconstructions):
-            return losses.reconstruction_error(
-                targets, reconstructions, loss=self.reconstruction_loss
-            )
-
+        error = self._reconstruction_error
         training = noise_seed is not None
         if self.reconstruction_mode == "deterministic" or not training:
             return error(images, self._decode_code(code, training))
@@ -517,6 +567,9 @@ class StiefelRKM(keras.Model):
         both = self._decode_code(tf.concat([code, noisy_code], axis=0), training)
         clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
         return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
+
+    def _reconstruction_error(self, images, reconstructions):
+        return losses.reconstruction_error(images, reconstructions, loss=self.reconstruction_loss)
 
     def _log(self, images, loss, reconstruction_loss, pca_loss):
         values = {

@@ -1,0 +1,148 @@
+"""What the commands that use a finished run share: its flags, its model, and images for it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from keras_rkm import datasets, loading
+from keras_rkm.datasets import Dataset
+from keras_rkm.models import StiefelRKM
+
+from .errors import USAGE_STATUS, CommandError
+
+# A flag belongs to the command that calls one of these functions.
+flags.disclaim_key_flags()
+
+
+class DatasetFlags(NamedTuple):
+    """Which images a command reads."""
+
+    name_or_path: flags.FlagHolder
+    split: flags.FlagHolder
+    image_size: flags.FlagHolder
+    data_dir: flags.FlagHolder
+    download: flags.FlagHolder
+
+
+def define_run() -> flags.FlagHolder:
+    """Defines `--run`."""
+    return flags.DEFINE_string(
+        "run", None, "The run folder that train has written, or a .keras file.", required=True
+    )
+
+
+def define_sampler() -> flags.FlagHolder:
+    """Defines `--sampler`."""
+    return flags.DEFINE_string(
+        "sampler", None, "File of a sampler of latents, in place of the one in the run folder."
+    )
+
+
+def define_dataset(help_text: str, *, required: bool = False) -> DatasetFlags:
+    """Defines `--dataset` and what belongs to it."""
+    return DatasetFlags(
+        flags.DEFINE_string("dataset", None, help_text, required=required),
+        flags.DEFINE_string("split", None, "Default: test where there is one, else train."),
+        flags.DEFINE_integer(
+            "image_size", None, "Cut and resize the images to this side.", lower_bound=1
+        ),
+        flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its data."),
+        flags.DEFINE_bool("download", False, "Let TensorFlow Datasets fetch what is missing."),
+    )
+
+
+def load_run(run: str, sampler: str | None = None) -> loading.Loaded:
+    """The model of a run, and its sampler or the one in the file `sampler`.
+
+    Raises:
+        ValueError: As `keras_rkm.load`.
+    """
+    loaded = loading.load(run)
+    return loaded._replace(sampler=loading.load_sampler_file(sampler)) if sampler else loaded
+
+
+def check_is_rkm(model, run: str) -> None:
+    """Raises a `CommandError` unless the model has principal axes and an energy."""
+    if not isinstance(model, StiefelRKM):
+        raise CommandError(
+            f"this takes a StiefelRKM. Received: '{run}' with a {type(model).__name__}."
+        )
+
+
+def load_images(
+    dataset: DatasetFlags, image_shape: tuple[int, int, int], *, num_images: int | None = None
+) -> tuple[Dataset, str]:
+    """The images that the flags choose, for a model of images of this shape.
+
+    Returns:
+        The images, and the name of their split.
+
+    Raises:
+        CommandError: If the images have another shape.
+        Whatever `keras_rkm.datasets.load` raises.
+    """
+    options = {
+        "num_images": num_images,
+        "image_size": dataset.image_size.value,
+        "data_dir": dataset.data_dir.value,
+        "download": dataset.download.value,
+    }
+    split = dataset.split.value or "test"
+    try:
+        images = datasets.load(dataset.name_or_path.value, split=split, **options)
+    except datasets.UnknownSplitError:
+        if dataset.split.value:
+            raise
+        split = "train"
+        images = datasets.load(dataset.name_or_path.value, split=split, **options)
+    check_shape(images.image_shape, image_shape, images.name)
+    return images, split
+
+
+def check_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> None:
+    """Raises a `CommandError` unless images of this shape fit the model, which takes `expected`."""
+    if shape == expected:
+        return
+    height, width, channels = expected
+    what_to_do = "Choose others"
+    if height == width and channels == shape[-1]:
+        what_to_do += f", or resize them by --image_size={height}"
+    raise CommandError(
+        f"the images of '{name}' have another shape than those of the run. Received: "
+        f"{_shape_text(shape)}, and the model takes {_shape_text(expected)}. {what_to_do}."
+    )
+
+
+def output_path(output: str | None, run: str, default_name: str, suffix: str) -> Path:
+    """Where to write: `output`, or a file in the folder of the run; it can be written as it seems.
+
+    Args:
+        output: Str, the value of `--output`, or None.
+        run: Str, the value of `--run`.
+        default_name: Str, the name of the file without `suffix`.
+        suffix: Str that the name has to end in, such as `.png`; empty for a folder.
+
+    Raises:
+        CommandError: If the suffix is another, or there is no folder to write to.
+    """
+    run_path = Path(run).expanduser()
+    folder = run_path if run_path.is_dir() else run_path.parent
+    path = Path(output).expanduser() if output else folder / f"{default_name}{suffix}"
+    if suffix and path.suffix.lower() != suffix:
+        raise CommandError(
+            f"--output must end in {suffix}. Received: {output}", status=USAGE_STATUS
+        )
+    if not path.parent.is_dir():
+        raise CommandError(
+            f"there is no folder '{path.parent}' to write to. Make it, or choose another --output."
+        )
+    if path.exists() and path.is_dir() == bool(suffix):
+        raise CommandError(
+            f"'{path}' is a {'folder' if suffix else 'file'}. Choose another --output."
+        )
+    return path
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
