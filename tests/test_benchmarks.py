@@ -16,7 +16,9 @@ _PROGRAMS = (
     "basis_learning_rate",
     "cayley_step",
     "mnist_reconstruction",
+    "out_of_distribution",
     "principal_axes_memory",
+    "serving_throughput",
     "training_step",
 )
 
@@ -140,6 +142,33 @@ def test_basis_learning_rate_reports_a_gap_that_shrinks():
         for before, after in zip(early, late, strict=True):
             assert 0 < after < before < 1
         assert late[1] < late[0]
+
+
+def test_out_of_distribution_scores_both_directions(idx_folder):
+    rows = _tables(
+        "out_of_distribution",
+        *(f"--mnist_dir={idx_folder}", f"--fashion_mnist_dir={idx_folder}"),
+        *("--steps=3", "--seeds=0", "--capacity=2", "--feature_dim=16", "--latent_dim=3"),
+        "--batch_size=16",
+    )[-1]
+    assert "energy above its floor" in [row["score"] for row in rows]
+    # The same images on both sides: whatever the score, it cannot tell them apart.
+    for column in ("trained on MNIST", "trained on Fashion-MNIST"):
+        np.testing.assert_allclose(_floats(rows, column), 0.5)
+
+
+def test_serving_throughput_measures_calls_and_exports():
+    calls, exports = _tables(
+        "serving_throughput",
+        *("--image_sizes=16", "--capacity=2", "--feature_dim=16", "--latent_dim=3", "--repeats=3"),
+    )
+    assert [(row["sampler"], row["rows"]) for row in calls] == [
+        (sampler, rows) for sampler in ("Gaussian", "mixture of 10") for rows in ("1", "64")
+    ]
+    assert min(_floats(calls, "decode ms")) > 0
+    for row in exports:
+        ratio = float(row["folder MB"]) / float(row["weights MB"])
+        assert float(row["folder / weights"]) == pytest.approx(ratio, rel=0.01)
 
 
 def test_wrong_flag_is_a_usage_error():
