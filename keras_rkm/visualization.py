@@ -286,7 +286,8 @@ def save_animation(frames, path: str | os.PathLike, *, frame_milliseconds: int =
     """Writes frames as an animation that repeats for ever; the file is whole or not there at all.
 
     A WebP file holds the frames exactly. So does a GIF file of grey frames; coloured ones are
-    brought to 256 colours, the same in all frames.
+    brought to 256 colours, the same in all frames. Equal frames in a row become one that is shown
+    longer.
 
     Args:
         frames: A uint8 array of shape `(num_frames, height, width, 3)`.

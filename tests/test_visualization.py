@@ -8,9 +8,11 @@ from keras_rkm import visualization
 from keras_rkm.visualization import (
     comparison_grid,
     image_grid,
+    save_animation,
     save_png,
     spectrum_plot,
     training_curves,
+    traversal_frames,
     traversal_grid,
 )
 
@@ -165,6 +167,64 @@ def test_step_labels_stand_above_their_columns():
     assert dark_columns.max() < third_column + 40
 
 
+def _corners(picture, tile):
+    """Where a tile stands in a picture, (number, 2)."""
+    windows = np.lib.stride_tricks.sliding_window_view(picture, tile.shape)
+    return np.argwhere((windows == tile).all(axis=(-3, -2, -1)))[:, :2]
+
+
+@pytest.mark.parametrize(
+    "num_columns, rows_and_columns", [(2, (2, 2)), (3, (1, 3)), (None, (1, 3))]
+)
+def test_frames_have_the_axes_side_by_side_each_at_one_step(num_columns, rows_and_columns):
+    images = _images(3, 4, height=20, width=10, channels=3)
+    frames = traversal_frames(images, num_columns=num_columns, scale=1)
+    assert (frames.dtype, frames.shape[0], frames.shape[-1]) == (np.uint8, 4, 3)
+    corners = np.array(
+        [[_corners(frames[step], images[axis, step]) for axis in range(3)] for step in range(4)]
+    )
+    assert corners.shape == (4, 3, 1, 2)
+    assert (corners == corners[0]).all()
+    tops, lefts = corners[0, :, 0].T
+    assert (len(set(tops)), len(set(lefts))) == rows_and_columns
+    np.testing.assert_array_equal(np.lexsort((lefts, tops)), [0, 1, 2])
+
+
+def test_frames_wrap_after_ten_axes():
+    narrow, wide = (
+        traversal_frames(_images(number, 1), labels=[""] * number, scale=1).shape
+        for number in (10, 11)
+    )
+    assert wide[2] == narrow[2]
+    assert wide[1] > narrow[1]
+
+
+def test_label_of_an_axis_stands_above_its_tiles_in_every_frame():
+    images = np.full((2, 3, 40, 40, 1), 128, "uint8")
+    plain = traversal_frames(images, labels=["", "m" * 12], scale=1)
+    labels = traversal_frames(images, labels=["l", "m" * 12], scale=1)
+    changed = (plain != labels).any(axis=-1)
+    assert changed.any(axis=(1, 2)).all()
+    rows, columns = np.nonzero(changed[0])
+    top, left = _corners(labels[0], np.full((40, 40, 3), 128, "uint8"))[0]
+    assert top - 20 < rows.min() and rows.max() < top
+    assert abs((columns.min() + columns.max()) / 2 - (left + 20)) < 2
+    # The second label is wider than its tile, and not cut off: white to both sides of it.
+    dark = np.nonzero((plain[0] < 100).any(axis=(0, 2)))[0]
+    assert dark.max() < plain.shape[2] - 3 and np.ptp(dark) > 100
+
+
+def test_step_labels_change_from_frame_to_frame_and_nothing_else_does():
+    images = np.full((3, 2, 20, 20, 1), 128, "uint8")
+    frames = traversal_frames(images, step_labels=["-1", "mean"], scale=1)
+    plain = traversal_frames(images, scale=1)
+    extra = frames.shape[1] - plain.shape[1]
+    assert extra > 14
+    assert not np.array_equal(frames[0, :extra], frames[1, :extra])
+    np.testing.assert_array_equal(frames[:, extra + 7 :], plain[:, 7:])
+    assert (frames[:, :extra] < 100).any(axis=(1, 2, 3)).all()
+
+
 @pytest.mark.parametrize(
     "draw, error, message",
     [
@@ -204,6 +264,18 @@ def test_step_labels_stand_above_their_columns():
             ValueError,
             r"`step_labels`.*one label per step.*1 labels for 2",
         ),
+        (lambda: traversal_frames(_images(3)), ValueError, r"num_axes, num_steps.*\(3, 5, 4, 1\)"),
+        (
+            lambda: traversal_frames(_images(3, 2), labels=["a"]),
+            ValueError,
+            r"`labels`.*1 labels for 3",
+        ),
+        (
+            lambda: traversal_frames(_images(3, 2), step_labels=["a"]),
+            ValueError,
+            r"`step_labels`.*1 labels for 2",
+        ),
+        (lambda: traversal_frames(_images(3, 2), num_columns=0), ValueError, r"num_columns=0"),
         (lambda: spectrum_plot([]), ValueError, r"`explained_variance_ratio`.*\(0,\)"),
         (lambda: spectrum_plot([[0.5]]), ValueError, r"`explained_variance_ratio`.*\(1, 1\)"),
         (lambda: spectrum_plot([3.0, 1.0]), ValueError, r"1 to 3\. Divide"),
@@ -318,9 +390,79 @@ def test_png_holds_the_array(tmp_path):
     assert os.listdir(tmp_path) == ["picture.png"]
 
 
-def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
-    path = tmp_path / "picture.png"
-    save_png(image_grid(_images(4)), path)
+def _animation(channels=1, num_frames=4):
+    return traversal_frames(_images(2, num_frames, channels=channels))
+
+
+def _read_animation(path):
+    with Image.open(path) as file:
+        frames, times = [], []
+        for index in range(file.n_frames):
+            file.seek(index)
+            frames.append(np.asarray(file.convert("RGB")))
+            times.append(file.info["duration"])
+        return np.array(frames), times, file.info["loop"], file.format
+
+
+@pytest.mark.parametrize("suffix, channels", [(".gif", 1), (".webp", 1), (".webp", 3)])
+def test_animation_holds_the_frames_their_time_and_no_end(tmp_path, suffix, channels):
+    frames = _animation(channels)
+    path = tmp_path / f"axes{suffix}"
+    save_animation(frames, path, frame_milliseconds=70)
+    found, times, loop, file_format = _read_animation(path)
+    np.testing.assert_array_equal(found, frames)
+    assert (times, loop) == ([70] * 4, 0)
+    assert f".{file_format.lower()}" == suffix
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_colours_of_a_gif_come_near_and_do_not_flicker(tmp_path):
+    # Smooth colours, more than 256 of them; the left half stands still.
+    ramp = np.linspace(0, 255, 48)
+    frames = np.zeros((5, 48, 48, 3))
+    frames[..., 0], frames[..., 1] = ramp[:, np.newaxis], ramp
+    frames[..., 24:, 2] = 60 * np.arange(5)[:, np.newaxis, np.newaxis]
+    frames = frames.astype("uint8")
+    save_animation(frames, tmp_path / "axes.gif")
+    found = _read_animation(tmp_path / "axes.gif")[0].astype(int)
+    assert found.shape == frames.shape
+    assert np.abs(found - frames).mean() < 8
+    np.testing.assert_array_equal(found[:, :, :24], found[:1, :, :24].repeat(5, axis=0))
+
+
+@pytest.mark.parametrize(
+    "frames, name, error, message",
+    [
+        (_animation() / 255, "axes.gif", TypeError, r"`frames`.*float64"),
+        (_animation()[0], "axes.gif", ValueError, r"`frames`.*\(num_frames, height, width, 3\)"),
+        (_animation()[..., :1], "axes.gif", ValueError, r"`frames`.*, 1\)"),
+        (_animation()[:0], "axes.gif", ValueError, r"`frames`.*\(0, "),
+        (_animation(), "axes.mp4", ValueError, r"`path` must end in .gif or .webp.*axes.mp4"),
+    ],
+)
+def test_only_frames_are_written_and_only_as_animations(tmp_path, frames, name, error, message):
+    with pytest.raises(error, match=message):
+        save_animation(frames, tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_time_of_a_frame_is_positive(tmp_path):
+    with pytest.raises(ValueError, match="frame_milliseconds=0"):
+        save_animation(_animation(), tmp_path / "axes.gif", frame_milliseconds=0)
+
+
+@pytest.mark.parametrize(
+    "save, name",
+    [
+        (lambda path: save_png(image_grid(_images(4)), path), "picture.png"),
+        (lambda path: save_animation(_animation(), path), "axes.gif"),
+    ],
+)
+def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
+    tmp_path, monkeypatch, save, name
+):
+    path = tmp_path / name
+    save(path)
     before = path.read_bytes()
 
     def save_half(self, file, **_):
@@ -330,9 +472,9 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mon
 
     monkeypatch.setattr(Image.Image, "save", save_half)
     with pytest.raises(OSError, match="No space left"):
-        save_png(image_grid(_images(4)), path)
+        save(path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["picture.png"]
+    assert os.listdir(tmp_path) == [name]
 
 
 @pytest.mark.parametrize(

@@ -115,15 +115,24 @@ def test_encode_takes_as_many_images_as_said(client, archive, tmp_path):
     assert len(output.read_text().splitlines()) == 1 + 7
 
 
-def test_reconstruct_writes_pairs_and_the_energy(client, archive, tmp_path):
+def test_reconstruct_writes_pairs_and_the_energy(client, archive, images, tmp_path):
     output = tmp_path / "pairs.png"
     result = client(
         "--action=reconstruct", f"--dataset={archive}", "--num=25", f"--output={output}"
     )
     assert result.status == 0, result.err
-    assert "25 images of images, train, of the mean energy " in result.out
-    # Ten pairs in a row, so three rows of pairs.
-    assert _picture(output).shape[0] > 6 * 64
+    energy = _toy().reconstruct(images / 255)[1].mean()
+    assert f"25 images of images, train, of the mean energy {energy:.4g}." in result.out
+    # The first pair, right of the labels: tiles of 64 pixels, lines of 2 between.
+    picture = _picture(output)
+    left = picture.shape[1] - 7 - 10 * 66
+    original, below = (picture[7 + row :, left:][2:66, :64] for row in (0, 66))
+    assert any(np.array_equal(original, tile) for tile in _pixels(images / 255))
+    index = next(
+        i for i, tile in enumerate(_pixels(images / 255)) if np.array_equal(original, tile)
+    )
+    expected = _pixels(_toy().reconstruct(images[index : index + 1] / 255)[0])[0]
+    assert np.abs(below - expected).max() <= 1
 
 
 def test_traverse_writes_a_row_for_each_axis(client, tmp_path):

@@ -87,15 +87,17 @@ def test_animation_goes_there_and_back_for_ever(traverse, tmp_path, suffix):
     assert not np.array_equal(frames[0], frames[3])
 
 
-def test_animation_shows_the_tiles_of_the_picture(traverse, tmp_path):
+def test_animation_has_the_axes_side_by_side_one_step_a_frame(traverse, tmp_path):
     traverse("--num_steps=4")
     frames, _ = _frames(tmp_path / "axes.gif")
     rows = _rows(tmp_path / "axes.png", 3, 4)
     for step in range(4):
-        for axis in range(3):
-            windows = np.lib.stride_tricks.sliding_window_view(frames[step, :, :, 0], (64, 64))
-            found = np.argwhere((windows == rows[axis, step]).all(axis=(2, 3)))
-            assert len(found) and found[axis if len(found) > 1 else 0][0] > 30
+        windows = np.lib.stride_tricks.sliding_window_view(frames[step, :, :, 0], (64, 64))
+        corners = [np.argwhere((windows == tile).all(axis=(2, 3))) for tile in rows[:, step]]
+        assert [len(found) for found in corners] == [1, 1, 1]
+        tops, lefts = np.concatenate(corners).T
+        assert len(set(tops)) == 1
+        assert (np.diff(lefts) > 64).all()
 
 
 def test_default_is_in_the_run_folder(run_alone, finished):

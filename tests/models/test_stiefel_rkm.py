@@ -103,6 +103,31 @@ def test_energy_is_the_objective_of_each_image():
         assert energy == pytest.approx(expected["loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mean_squared_error"])
+def test_terms_of_the_energy_are_its_parts_and_the_least_that_a_reconstruction_can_cost(loss):
+    model = _model(reconstruction_loss=loss, reconstruction_weight=0.7, mean_penalty=0.4)
+    mean = np.linspace(-1, 1, FEATURE_DIM)
+    model.centering.set_mean(mean)
+    images = _images(5)
+    terms = model.energy_terms(images)
+    expected = [_expected(model, image[np.newaxis], mean=mean) for image in images]
+    for part, name in ((terms.reconstruction, "reconstruction_loss"), (terms.pca, "pca_loss")):
+        np.testing.assert_allclose(part, [values[name] for values in expected], rtol=1e-5)
+    np.testing.assert_allclose(
+        model.energy(images), 0.7 * terms.reconstruction + terms.pca, rtol=1e-6
+    )
+    x = images.astype("float64").reshape(5, -1)
+    entropy = -(x * np.log(x) + (1 - x) * np.log(1 - x)).sum(axis=1)
+    floor = entropy if loss == "binary_crossentropy" else np.zeros(5)
+    np.testing.assert_allclose(terms.floor, floor, rtol=1e-5)
+    assert np.all(terms.reconstruction > terms.floor)
+
+
+def test_floor_of_a_binary_image_is_zero():
+    images = np.random.default_rng(0).integers(0, 2, (5, *IMAGE_SHAPE)).astype("float32")
+    np.testing.assert_allclose(_model().energy_terms(images).floor, 0, atol=1e-5)
+
+
 def test_the_mean_is_tracked_as_a_plain_average_at_first():
     model = _model(optimizer=keras.optimizers.SGD(0.0))
     images = _images(64)
