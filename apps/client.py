@@ -9,7 +9,6 @@ The model is one that keras-rkm export has written; docs/serving.md says how to 
 """
 
 import csv
-import math
 import tempfile
 from pathlib import Path
 
@@ -22,7 +21,14 @@ from keras_rkm.serving import ServingClient, ServingError
 
 from . import errors, pictures
 from .run_folder import write_atomically
-from .run_inputs import define_dataset, load_images, output_path
+from .run_inputs import (
+    chosen_axes,
+    define_components,
+    define_dataset,
+    define_positive,
+    load_images,
+    output_path,
+)
 
 _DEFAULT_SERVERS = {"grpc": "localhost:8500", "rest": "localhost:8501"}
 _DEFAULT_NUM = {"generate": 64, "reconstruct": 20, "encode": None, "traverse": None}
@@ -70,10 +76,8 @@ DATASET = define_dataset(
     "traversal starts at its image --index, if it is given, and at the mean if not."
 )
 INDEX = flags.DEFINE_integer("index", 0, "Which image of --dataset, from 0 on.", lower_bound=0)
-COMPONENTS = flags.DEFINE_list(
-    "components", ["all"], "Numbers of the axes to traverse, the first one 1; or all."
-)
-TIMEOUT = flags.DEFINE_float("timeout", 10.0, "Seconds that a request may take.")
+COMPONENTS = define_components()
+TIMEOUT = define_positive("timeout", 10.0, "Seconds that a request may take.")
 BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 64, "Images of a request; more become several requests.", lower_bound=1
 )
@@ -81,17 +85,6 @@ OUTPUT = flags.DEFINE_string(
     "output", None, "File to write: .csv of --action=encode, .png of the others.", required=True
 )
 
-
-def _are_components(texts) -> bool:
-    return texts == ["all"] or all(text.isdecimal() and int(text) for text in texts) and texts
-
-
-flags.register_validator(
-    "components", _are_components, "it must be numbers from 1 on, such as 1,2,3, or all."
-)
-flags.register_validator(
-    "timeout", lambda value: 0 < value < math.inf, "it must be a positive number."
-)
 flags.register_multi_flags_validator(
     ["model_version", "model_label"],
     lambda values: None in values.values(),
@@ -175,14 +168,7 @@ def _encode(client: ServingClient, num: int | None, output: Path) -> str:
 def _traverse(client: ServingClient, num: None, output: Path) -> str:
     del num
     latent_dim = _input_shape(client, "traverse", "latents")[0]
-    axes = list(range(1, latent_dim + 1))
-    if COMPONENTS.value != ["all"]:
-        axes = [int(text) for text in COMPONENTS.value]
-    if max(axes) > latent_dim:
-        raise errors.CommandError(
-            f"--components: the model has the axes 1 to {latent_dim}. Received: {max(axes)}",
-            status=errors.USAGE_STATUS,
-        )
+    axes = chosen_axes(COMPONENTS.value, latent_dim)
     start = np.zeros((1, latent_dim)) if not DATASET.name_or_path.value else _start(client)
     images = client.traverse(start.repeat(len(axes), axis=0), np.array(axes) - 1)
     grid = visualization.traversal_grid(

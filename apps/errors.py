@@ -87,7 +87,11 @@ def _run_main(main: Callable, program: str, argv: Sequence[str]):
 
 def _parse_flags(program: str, argv: Sequence[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        if not flags.FLAGS["verbosity"].present:
+            # absl would have applications show the notes of TensorFlow.
+            logging.set_verbosity(logging.WARNING)
+        return rest
     except flags.Error as error:
         sys.exit(_report(program, error))
     except OSError as error:  # absl raises its own error for a --flagfile that is not there

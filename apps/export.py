@@ -16,7 +16,7 @@ from keras_rkm import export
 
 from . import errors
 from .run_folder import RunFolder
-from .run_inputs import check_is_rkm, define_sampler, load_run
+from .run_inputs import check_is_rkm, define_positive, define_sampler, load_run
 
 RUN = flags.DEFINE_string("run", None, "The run folder that train has written, or a .keras file.")
 SAMPLER = define_sampler()
@@ -33,8 +33,8 @@ KEEP = flags.DEFINE_integer(
 NUM_STEPS = flags.DEFINE_integer(
     "num_steps", 13, "Images of a traversal, which the server cannot change.", lower_bound=1
 )
-MAX_STDDEV = flags.DEFINE_float(
-    "max_stddev", 3.0, "Traversals go this many standard deviations to each side.", lower_bound=0
+MAX_STDDEV = define_positive(
+    "max_stddev", 3.0, "Traversals go this many standard deviations to each side."
 )
 SERVING_ROOT = flags.DEFINE_string(
     "serving_root", "/models", "The path of --output_dir as the server sees it, for models.config."

@@ -79,10 +79,9 @@ def _generated(model, sampler, num: int, seed: int) -> Iterator[tuple[np.ndarray
     """
     num_rows = -(-num // _BATCH_SIZE) * _BATCH_SIZE
     latents = sampler.sample(num_rows, seed=seed)
-    decode = model.decode
     for start in range(0, num_rows, _BATCH_SIZE):
         batch = latents[start : start + _BATCH_SIZE]
-        images = pictures.pixels(decode(batch))
+        images = pictures.pixels(model.decode(batch))
         yield batch.numpy()[: num - start], images[: num - start]
 
 

@@ -82,11 +82,11 @@ def traverse(
         latents = np.tile(origin.astype("float32"), (len(steps), 1))
         latents[:, axis - 1] = steps * deviations[axis - 1]
         images.append(pixels(model.decode(latents)))
-    is_mean = start is None
+    middle = "mean" if start is None else "0"
     return Traversal(
         np.stack(images),
         labels=[f"axis {axis}, {shares[axis - 1]:.1%}".replace("%", " %") for axis in axes],
-        step_labels=["mean" if is_mean and not step else f"{step:+.3g}" for step in steps],
+        step_labels=[f"{step:+.3g}" if step else middle for step in steps],
     )
 
 

@@ -1,5 +1,6 @@
 """What the commands that use a finished run share: its flags, its model, and images for it."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +51,45 @@ def define_dataset(help_text: str, *, required: bool = False) -> DatasetFlags:
         flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its data."),
         flags.DEFINE_bool("download", False, "Let TensorFlow Datasets fetch what is missing."),
     )
+
+
+def define_components() -> flags.FlagHolder:
+    """Defines `--components`; `chosen_axes` reads it."""
+    holder = flags.DEFINE_list(
+        "components",
+        ["all"],
+        "Numbers of the axes, the first one 1, in the order to show them; or all.",
+    )
+    flags.register_validator(
+        holder, _are_components, "it must be numbers from 1 on, such as 1,2,3, or all."
+    )
+    return holder
+
+
+def define_positive(name: str, default: float, help_text: str) -> flags.FlagHolder:
+    """Defines a flag of a positive, finite number."""
+    holder = flags.DEFINE_float(name, default, help_text)
+    flags.register_validator(
+        holder, lambda value: 0 < value < math.inf, "it must be a positive number."
+    )
+    return holder
+
+
+def chosen_axes(components: list[str], latent_dim: int) -> list[int]:
+    """The numbers of the axes, from 1 on, that `--components` asks for.
+
+    Raises:
+        CommandError: If there are not so many.
+    """
+    if components == ["all"]:
+        return list(range(1, latent_dim + 1))
+    axes = [int(text) for text in components]
+    if max(axes) > latent_dim:
+        raise CommandError(
+            f"--components: there are the axes 1 to {latent_dim}. Received: {max(axes)}",
+            status=USAGE_STATUS,
+        )
+    return axes
 
 
 def load_run(run: str, sampler: str | None = None) -> loading.Loaded:
@@ -142,6 +182,11 @@ def output_path(output: str | None, run: str, default_name: str, suffix: str) ->
             f"'{path}' is a {'folder' if suffix else 'file'}. Choose another --output."
         )
     return path
+
+
+def _are_components(texts: list[str]) -> bool:
+    are_numbers = all(text.isdecimal() and int(text) > 0 for text in texts)
+    return texts == ["all"] or bool(texts) and are_numbers
 
 
 def _shape_text(shape: tuple[int, ...]) -> str:

@@ -6,19 +6,19 @@ Each row of the picture, and each tile of the animation, follows one axis from -
 deviations of its latent; the others stay at the mean, or at those of an image.
 """
 
-import math
-
 import numpy as np
 from absl import flags
 from PIL import Image, ImageOps
 
 from keras_rkm import visualization
-from keras_rkm.models import StiefelRKM
 
 from . import errors, pictures
 from .run_inputs import (
     check_is_rkm,
+    chosen_axes,
+    define_components,
     define_dataset,
+    define_positive,
     define_run,
     load_images,
     load_run,
@@ -26,15 +26,11 @@ from .run_inputs import (
 )
 
 RUN = define_run()
-COMPONENTS = flags.DEFINE_list(
-    "components",
-    ["all"],
-    "Numbers of the axes, the first one 1, in the order to show them; or all.",
-)
+COMPONENTS = define_components()
 NUM_STEPS = flags.DEFINE_integer(
     "num_steps", 13, "Images along an axis; an odd number has the middle.", lower_bound=2
 )
-MAX_STDDEV = flags.DEFINE_float(
+MAX_STDDEV = define_positive(
     "max_stddev", 3.0, "How far to go to either side, in standard deviations of the latent."
 )
 IMAGE = flags.DEFINE_string("image", None, "Start at the latents of the image in this file.")
@@ -47,18 +43,6 @@ OUTPUT = flags.DEFINE_string(
     "output", None, "PNG file to write. Default: traverse.png in the run folder."
 )
 
-
-def _are_components(texts) -> bool:
-    are_numbers = all(text.isdecimal() and int(text) > 0 for text in texts)
-    return texts == ["all"] or bool(texts) and are_numbers
-
-
-flags.register_validator(
-    "components", _are_components, "it must be numbers from 1 on, such as 1,2,3, or all."
-)
-flags.register_validator(
-    "max_stddev", lambda value: 0 < value < math.inf, "it must be a positive number."
-)
 flags.register_multi_flags_validator(
     ["image", "dataset"],
     lambda values: None in values.values(),
@@ -71,7 +55,7 @@ def main(argv):
     del argv
     model, _ = load_run(RUN.value)
     check_is_rkm(model, RUN.value)
-    axes = _axes(model)
+    axes = chosen_axes(COMPONENTS.value, model.latent_dim)
     output = output_path(OUTPUT.value, RUN.value, "traverse", ".png")
     steps = np.linspace(-MAX_STDDEV.value, MAX_STDDEV.value, NUM_STEPS.value)
     image = _start_image(model.image_shape)
@@ -84,18 +68,6 @@ def main(argv):
         visualization.save_animation(pictures.traversal_animation(traversal), written[-1])
     names = " and ".join(f"'{path}'" for path in written)
     print(f"Wrote {names}: {len(axes)} axes, {len(steps)} steps.")
-
-
-def _axes(model: StiefelRKM) -> list[int]:
-    if COMPONENTS.value == ["all"]:
-        return list(range(1, model.latent_dim + 1))
-    axes = [int(text) for text in COMPONENTS.value]
-    if max(axes) > model.latent_dim:
-        raise errors.CommandError(
-            f"--components: the run has the axes 1 to {model.latent_dim}. Received: {max(axes)}",
-            status=errors.USAGE_STATUS,
-        )
-    return axes
 
 
 def _start_image(shape: tuple[int, int, int]) -> np.ndarray | None:

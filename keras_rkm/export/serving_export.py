@@ -66,7 +66,7 @@ def export_for_serving(
 
     Raises:
         ValueError: If an argument is out of range; the version is taken; model and sampler are not
-            ready or do not fit together; or the model would fail in the server. Nothing has been
+            ready or do not fit together; or the model would fail in the server. No version has been
             written then.
 
     >>> import tempfile

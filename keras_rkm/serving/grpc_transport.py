@@ -120,7 +120,7 @@ def _import():
     except ImportError as error:
         raise ImportError(
             "gRPC needs the package tensorflow-serving-api, which is not installed. Install it by "
-            '`pip install "keras-rkm[serving]"`, or talk REST: `server="http://HOST:8501"`.'
+            '`pip install tensorflow-serving-api`, or talk REST: `server="http://HOST:8501"`.'
         ) from error
     return grpc, {
         "get_model_metadata": get_model_metadata_pb2,

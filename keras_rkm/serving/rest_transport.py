@@ -70,7 +70,7 @@ class RestTransport:
         """Calls a signature once; arrays by name, rows along the first axis."""
         columns = {key: array.tolist() for key, array in inputs.items()}
         body = json.dumps({"signature_name": name, "inputs": columns}).encode()
-        outputs = self._json("POST", f"{self._version_path}:predict", deadline, body)["outputs"]
+        outputs = self._json("outputs", "POST", f"{self._version_path}:predict", deadline, body)
         if len(signature.outputs) == 1:
             outputs = dict.fromkeys(signature.outputs, outputs)
         return {
@@ -79,8 +79,8 @@ class RestTransport:
 
     def signatures(self, deadline: Deadline) -> dict[str, Signature]:
         """What the model takes and gives, by the name of the signature."""
-        answer = self._json("GET", f"{self._version_path}/metadata", deadline)
-        definitions = answer["metadata"]["signature_def"]["signature_def"]
+        metadata = self._json("metadata", "GET", f"{self._version_path}/metadata", deadline)
+        definitions = metadata["signature_def"]["signature_def"]
         return {
             name: Signature(_specs(definition["inputs"]), _specs(definition["outputs"]))
             for name, definition in definitions.items()
@@ -88,13 +88,16 @@ class RestTransport:
 
     def versions(self, deadline: Deadline) -> dict[int, str]:
         """The state of every version of the model."""
-        statuses = self._json("GET", self._model_path, deadline)["model_version_status"]
+        statuses = self._json("model_version_status", "GET", self._model_path, deadline)
         return {int(status["version"]): status["state"] for status in statuses}
 
     def close(self) -> None:
         """Does nothing: no connection is left open."""
 
-    def _json(self, method: str, path: str, deadline: Deadline, body: bytes | None = None) -> dict:
+    def _json(
+        self, key: str, method: str, path: str, deadline: Deadline, body: bytes | None = None
+    ):
+        """What the object that the server answers with has under `key`."""
         status, data = self._exchange(method, path, deadline, body)
         try:
             answer = json.loads(data)
@@ -108,12 +111,12 @@ class RestTransport:
                 server=self.server,
                 deadline=deadline,
             )
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or key not in answer:
             raise ServingError(
                 f"{self.server} answered with something else than TensorFlow Serving would: "
                 f"{_excerpt(data)}. Check the address; the REST port is 8501 unless told otherwise."
             )
-        return answer
+        return answer[key]
 
     def _exchange(
         self, method: str, path: str, deadline: Deadline, body: bytes | None
@@ -157,7 +160,8 @@ class RestTransport:
                 raise too_large_error(
                     f"more than {self._max_message_bytes} bytes", server=self.server
                 )
-            connected.settimeout(deadline.remaining())
+            if not response.isclosed():  # At the end of the body the socket may be closed with it.
+                connected.settimeout(deadline.remaining())
         # `read1` takes the end of the connection for the end of the body.
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)

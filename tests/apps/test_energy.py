@@ -105,6 +105,13 @@ def test_file_without_a_test_split_is_scored_as_a_whole_with_its_labels(energy, 
     np.testing.assert_array_equal(scores["label"], np.arange(9) + 40)
 
 
+def test_split_that_is_asked_for_is_not_replaced_by_another(energy, tmp_path):
+    np.savez(tmp_path / "noise.npz", images=np.arange(512, dtype="uint8").reshape(2, 16, 16))
+    result = energy(f"--dataset={tmp_path / 'noise.npz'}", "--split=test")
+    assert result.status == 1
+    assert "Received: split='test'" in result.error
+
+
 def test_energy_weighs_the_reconstruction(run_alone, table, vivid, tmp_path):
     model = keras.saving.load_model(vivid / "model.keras")
     model.reconstruction_weight = 0.25

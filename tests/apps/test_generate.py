@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apps import pictures
 from keras_rkm import datasets, samplers, visualization
+from keras_rkm.models import StiefelRKM
 
 
 @pytest.fixture
@@ -65,6 +67,25 @@ def test_same_seed_gives_the_same_first_images_for_any_number(generate, tmp_path
     np.testing.assert_array_equal(images[65, 7], images[130, 7][:65])
     np.testing.assert_array_equal(images[5, 7], images[130, 7][:5])
     assert not np.array_equal(images[5, 7], images[5, 8])
+
+
+def test_images_are_decoded_in_batches_of_one_size(generate, tmp_path, monkeypatch):
+    # By rounding, an image could otherwise depend on how many are decoded with it.
+    sizes = []
+    decode = StiefelRKM.decode
+    monkeypatch.setattr(
+        StiefelRKM, "decode", lambda model, x: (sizes.append(len(x)), decode(model, x))[1]
+    )
+    for num in (5, 70):
+        result = generate(f"--num={num}", "--format=npz", f"--output={tmp_path / 'images.npz'}")
+        assert result.status == 0, result.err
+    assert len(sizes) == 3
+    assert len(set(sizes)) == 1
+
+
+def test_pixels_are_rounded_and_cut_off():
+    values = np.array([-0.2, 0.0, 0.6 / 255, 1.4 / 255, 0.5, 1.2], "float32")
+    assert pictures.pixels(values).tolist() == [0, 0, 1, 1, 128, 255]
 
 
 def test_folder_holds_each_image_as_it_is(generate, loaded, tmp_path):

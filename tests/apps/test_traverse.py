@@ -134,7 +134,7 @@ def test_steps_are_labelled_by_what_they_are(model):
     assert labels[::7] == ["-3", "mean", "+3"]
     assert labels[1] == "-2.57"
     traversal = pictures.traverse(model, steps, axes=[2], start=np.ones(3))
-    assert traversal.step_labels[7] == "+0"
+    assert traversal.step_labels[7] == "0"
     share = np.asarray(model.explained_variance_ratio)[1]
     assert traversal.labels == [f"axis 2, {100 * share:.1f} %"]
 
@@ -145,7 +145,7 @@ def test_steps_are_labelled_by_what_they_are(model):
         (["--components=0"], 2, "numbers from 1 on"),
         (["--components=1,x"], 2, "numbers from 1 on"),
         (["--components="], 2, "numbers from 1 on"),
-        (["--components=1,4"], 2, "the run has the axes 1 to 3. Received: 4"),
+        (["--components=1,4"], 2, "there are the axes 1 to 3. Received: 4"),
         (["--num_steps=1"], 2, "--num_steps=1"),
         (["--max_stddev=0"], 2, "it must be a positive number"),
         (["--max_stddev=inf"], 2, "it must be a positive number"),

@@ -65,7 +65,7 @@ def test_wrong_argument_of_a_client_is_a_value_error(arguments, text):
 
 def test_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ImportError, match=r"tensorflow-serving-api.*keras-rkm\[serving\].*http://"):
+    with pytest.raises(ImportError, match="pip install tensorflow-serving-api.*http://"):
         ServingClient("grpc://localhost:8500", model_name="toy")
     ServingClient("http://localhost:8501", model_name="toy").close()
 

@@ -245,6 +245,8 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
         (_answering(b"SSH-2.0-OpenSSH_9\r\n"), "broke off.*SSH"),
         (_answering(_OK + b"half"), "broke off.*IncompleteRead.*996"),
         (_answering(b"HTTP/1.1 200 OK\r\n\r\n<html>"), "something else.*<html>"),
+        (_answering(b'HTTP/1.1 200 OK\r\n\r\n{"a": 1}'), "something else.*'{\"a\": 1}'"),
+        (_answering(b"HTTP/1.1 200 OK\r\n\r\n[]"), "something else"),
         (_answering(b"HTTP/1.1 404 Nope\r\n\r\n<html>"), "HTTP status 404, '<html>'"),
         (_answering(b"HTTP/1.1 418 Teapot\r\n\r\n"), "failed with UNKNOWN: HTTP status 418"),
     ],
@@ -256,6 +258,28 @@ def test_other_server_on_the_rest_port_is_told(answer, expected):
         pytest.raises(ServingError, match=expected),
     ):
         client.generate(1)
+
+
+def test_answer_that_closes_the_connection_is_read():
+    status = b'{"model_version_status": [{"version": "3", "state": "AVAILABLE"}]}'
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(status)
+    with (
+        _RawServer(_answering(head + status)) as server,
+        ServingClient(_address("rest", server.port), model_name="toy") as client,
+    ):
+        assert client.versions() == {3: "AVAILABLE"}
+
+
+def test_answer_in_chunks_is_read():
+    status = b'{"model_version_status": []}'
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in status) + b"0\r\n\r\n"
+    with (
+        _RawServer(
+            _answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        ) as server,
+        ServingClient(_address("rest", server.port), model_name="toy") as client,
+    ):
+        assert client.versions() == {}
 
 
 def test_answer_in_drops_ends_at_the_deadline():
