@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +42,21 @@ def test_versions_pile_up_in_the_run_folder_until_they_are_pruned(export, run_co
     assert [path.name for path in (base / "st_rkm").iterdir()] == ["2"]
     verified = export(f"--verify={base / 'st_rkm' / '2'}")
     assert (verified.status, "is whole" in verified.out) == (0, True)
+
+
+def test_notes_of_tensorflow_are_shown_on_request_only(finished, tmp_path):
+    def stderr(*arguments):
+        output_dir = f"--output_dir={tmp_path}"
+        return subprocess.run(
+            [sys.executable, "-m", "apps.export", f"--run={finished}", output_dir, *arguments],
+            cwd=Path(__file__).resolve().parents[2],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stderr
+
+    assert "Assets written" not in stderr()
+    assert "Assets written" in stderr("--verbosity=0")
 
 
 def test_flags_reach_the_exported_version(export, run_copy, tmp_path):
