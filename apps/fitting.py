@@ -23,6 +23,7 @@ def fit(
     num_steps: int,
     seed: int,
     checkpoint_every: int = 1,
+    evaluate_every: int = 0,
     verbose: int = 1,
 ) -> None:
     """Trains from step `start_step` up to `num_steps`, keeping `folder` up to date.
@@ -37,6 +38,7 @@ def fit(
         num_steps: Int, the last epoch ends there.
         seed: Int, decides the order of the images.
         checkpoint_every: Int, epochs between checkpoints; the last step has one too.
+        evaluate_every: Int, epochs between measures of held-out images; 0 for none.
         verbose: As in `keras.Model.fit`.
 
     Raises:
@@ -59,7 +61,7 @@ def fit(
             verbose=verbose,
             callbacks=[
                 callbacks.StopOnNonFinite(),
-                *_summaries(folder, held_out),
+                *_summaries(folder, held_out, evaluate_every),
                 keras.callbacks.CSVLogger(folder.history_file, append=True),
                 checkpoints,
             ],
@@ -79,15 +81,23 @@ def fit(
         raise CommandError(f"{message.rstrip('.')}. {folder.describe_checkpoint()}") from error
 
 
-def _summaries(folder: RunFolder, held_out: Dataset) -> list[keras.callbacks.Callback]:
+def _summaries(
+    folder: RunFolder, held_out: Dataset, evaluate_every: int
+) -> list[keras.callbacks.Callback]:
     images = next(iter(held_out.batches(_NUM_SPECTRUM_IMAGES, shuffle=False)))
     log_dir = str(folder.tensorboard_dir)
     spectrum = [callbacks.LatentSpectrum(log_dir, images)] if len(images) > 1 else []
-    return [
+    summaries = [
         keras.callbacks.TensorBoard(log_dir, write_graph=False),
         *spectrum,
         callbacks.BasisSummary(log_dir),
     ]
+    if evaluate_every:
+        factors = held_out.factor_arguments()
+        summaries.append(
+            callbacks.EvaluationSummary(log_dir, held_out.images, **factors, every=evaluate_every)
+        )
+    return summaries
 
 
 class _Checkpoints(keras.callbacks.Callback):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from .errors import USAGE_STATUS, CommandError
+from .errors import USAGE_STATUS, CommandError, describe
 from .run_folder import RunFolder, write_atomically
 
 
@@ -48,6 +48,29 @@ def adopt_flags(run: RunFolder, names: Iterable[str]) -> None:
         flags.FLAGS(["", *rest])
     except flags.Error as error:
         raise CommandError(f"'{run.flags_file}' is damaged: {error}") from error
+
+
+def read_flags(run: RunFolder) -> dict[str, str]:
+    """The flags in the `flags.txt` of a run as texts by name; a bool flag is "true" or "false".
+
+    Raises:
+        CommandError: If there is no such file, or it has been damaged.
+    """
+    try:
+        lines = run.flags_file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(
+            f"'{run.path}' does not tell which images it was trained on: its {run.flags_file.name} "
+            f"cannot be read ({describe(error)[0]}). Choose the images by --dataset."
+        ) from error
+    found = {}
+    for line in filter(None, map(str.strip, lines)):
+        name, equals, value = line.removeprefix("--").partition("=")
+        is_negation = not equals and name.startswith("no")
+        found[name.removeprefix("no") if is_negation else name] = (
+            value if equals else str(not is_negation).lower()
+        )
+    return found
 
 
 def _line(name: str) -> str:

@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "draw images from the sampler of a run",
     "traverse": "show what each principal axis of a run does, as a picture and an animation",
     "energy": "score images by the energy of a run, and write a CSV file",
+    "evaluate": "measure a run: reconstruction, disentanglement, generation, orthogonality",
     "export": "export a run for TensorFlow Serving",
     "client": "ask a TensorFlow Serving for images, latents or traversals",
 }

@@ -35,6 +35,8 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.json"
         self.checkpoint_dir = self.path / loading.CHECKPOINT_DIR
         self.tensorboard_dir = self.path / "tensorboard"
+        self.evaluation_file = self.path / "evaluation.md"
+        self.importances_file = self.path / "importances.png"
 
     def check_new(self) -> None:
         """Makes the folder, or raises a `CommandError` if it holds something."""
@@ -122,6 +124,24 @@ class RunFolder:
             return []
         with self.history_file.open(newline="") as file:
             return [row for row in csv.DictReader(file) if None not in row.values()]
+
+    def read_metrics(self) -> dict:
+        """What `metrics.json` holds; nothing if there is none.
+
+        Raises:
+            CommandError: If it has been damaged.
+        """
+        if not self.metrics_file.exists():
+            return {}
+        try:
+            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+            if not isinstance(metrics, dict):
+                raise ValueError(f"it holds a {type(metrics).__name__}")
+        except (OSError, ValueError) as error:
+            raise CommandError(
+                f"'{self.metrics_file}' cannot be read, and would be lost: {error}. Move it away."
+            ) from error
+        return metrics
 
     def write_metrics(self, metrics: dict) -> None:
         """Writes `metrics.json`."""

@@ -10,10 +10,15 @@ from keras_rkm import datasets, loading
 from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 
+from .data import load_train_and_held_out, parse_ranges
 from .errors import USAGE_STATUS, CommandError
+from .flag_files import read_flags
+from .run_folder import RunFolder
 
 # A flag belongs to the command that calls one of these functions.
 flags.disclaim_key_flags()
+
+_NUMBERS_OF_IMAGES = ("num_images", "image_size")
 
 
 class DatasetFlags(NamedTuple):
@@ -138,6 +143,39 @@ def load_images(
         images = datasets.load(dataset.name_or_path.value, split=split, **options)
     check_shape(images.image_shape, image_shape, images.name)
     return images, split
+
+
+def load_held_out(run: str, *, data_dir: str | None = None, download: bool = False) -> Dataset:
+    """The images that were held out of the training of a run, found again by its flags.
+
+    Args:
+        run: Str, the value of `--run`.
+        data_dir: Str, where TensorFlow Datasets keeps its data; None for where the run found it.
+        download: Bool, let TensorFlow Datasets fetch what is missing.
+
+    Raises:
+        CommandError: If the flags of the run are not there or damaged.
+        Whatever `keras_rkm.datasets.load` raises.
+    """
+    folder = RunFolder(run)
+    told = read_flags(folder)
+    try:
+        number, size = (int(told[name]) if name in told else None for name in _NUMBERS_OF_IMAGES)
+        seed, ranges = int(told["seed"]), told.get("factor_classes", "")
+        return load_train_and_held_out(
+            told["dataset"],
+            num_images=number,
+            image_size=size,
+            factor_classes=parse_ranges(list(filter(None, ranges.split(",")))),
+            seed=seed,
+            data_dir=data_dir or told.get("data_dir"),
+            download=download,
+        )[1]
+    except KeyError as error:
+        raise CommandError(
+            f"'{folder.flags_file}' is damaged: it has no --{error.args[0]}. Choose the images by "
+            "--dataset."
+        ) from error
 
 
 def check_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> None:

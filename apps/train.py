@@ -74,6 +74,7 @@ def main(argv):
             num_steps=num_steps,
             seed=FLAGS.seed,
             checkpoint_every=FLAGS.checkpoint_every,
+            evaluate_every=FLAGS.evaluate_every,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
         )

@@ -96,6 +96,12 @@ MIXED_PRECISION = flags.DEFINE_enum(
 CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 1, "Epochs between checkpoints.", lower_bound=1
 )
+EVALUATE_EVERY = flags.DEFINE_integer(
+    "evaluate_every",
+    0,
+    "Epochs between measures of the held-out images in TensorBoard, some seconds each; 0 for none.",
+    lower_bound=0,
+)
 # What repeats a run; where it goes and whether it goes on are no part of it.
 RUN_FLAGS = tuple(flag.name for flag in flags.FLAGS.get_flags_for_module(__name__))
 

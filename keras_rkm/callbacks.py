@@ -6,17 +6,24 @@ the same `log_dir`: a folder with two writers is one that TensorBoard reads in p
 """
 
 import os
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_rkm import evaluation, samplers
+from keras_rkm.metrics.feature_extraction import image_batches
+
 
 class _SummaryCallback(keras.callbacks.Callback):
     """Opens `log_dir/name` when training begins and closes it at the end."""
 
-    def __init__(self, log_dir: str | os.PathLike, name: str):
+    def __init__(self, log_dir: str | os.PathLike, name: str, every: int = 1):
         super().__init__()
+        if every < 1:
+            raise ValueError(f"`every` must be a positive int. Received: every={every}.")
+        self._every = every
         self._folder = os.path.join(os.fspath(log_dir), name)
         self._writer = None
 
@@ -24,6 +31,8 @@ class _SummaryCallback(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(self._folder)
 
     def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every:
+            return
         with self._writer.as_default(step=epoch):
             self._write()
         self._writer.flush()
@@ -100,6 +109,66 @@ class BasisSummary(_SummaryCallback):
             sine = np.linalg.svd(rest, compute_uv=False)[0]
             tf.summary.scalar("basis_turn", np.arcsin(min(sine, 1.0)))
         self._last = basis
+
+
+class EvaluationSummary(_SummaryCallback):
+    """Takes measures of held-out images while training, in the principal axes of the moment.
+
+    Writes `group/measure/score` of `keras_rkm.evaluation.evaluate`, and heat maps of how much each
+    axis counts for each factor. The preset `"fast"` takes some seconds. With an `extractor`
+    generated images are measured as well, of one Gaussian fitted to the latents of `images`.
+
+    Args:
+        log_dir: Str or path, the one given to `keras.callbacks.TensorBoard`.
+        images: Array `(num_images, height, width, channels)` that the model is not trained on.
+        factors: `(num_images, num_factors)`, or None.
+        factor_kinds: As of `keras_rkm.metrics.dci`.
+        factor_names: Str per factor.
+        extractor: Callable from images to features, or None.
+        preset: As of `evaluate`. Defaults to `"fast"`.
+        every: Positive int, epochs between two evaluations. Defaults to 1.
+        seed: Int. Defaults to 0.
+
+    Raises:
+        ValueError: If `every` is not positive; as of `evaluate`, after the first epoch.
+
+    >>> dataset = keras_rkm.datasets.load("dsprites_like", num_images=64, image_size=16)
+    >>> callback = EvaluationSummary("logs", dataset.images, **dataset.factor_arguments())
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike,
+        images: np.ndarray,
+        *,
+        factors: np.ndarray | None = None,
+        factor_kinds=None,
+        factor_names=None,
+        extractor: Callable | None = None,
+        preset: str | evaluation.Preset = "fast",
+        every: int = 1,
+        seed: int = 0,
+    ):
+        super().__init__(log_dir, "evaluation", every)
+        self._arguments = {
+            "images": images,
+            "factors": factors,
+            "factor_kinds": factor_kinds,
+            "factor_names": factor_names,
+            "extractor": extractor,
+            "preset": preset,
+            "seed": seed,
+        }
+
+    def _write(self):
+        sampler = None
+        if self._arguments["extractor"] is not None:
+            images = image_batches(self._arguments["images"])
+            sampler = samplers.GaussianSampler().adapt(images, transform=self.model.encode)
+        found = evaluation.evaluate(
+            self.model, sampler=sampler, principal_axes=True, **self._arguments
+        )
+        evaluation.write_summaries(found)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -6,8 +6,13 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_rkm import callbacks, models, networks
-from keras_rkm.callbacks import BasisSummary, LatentSpectrum, StopOnNonFinite
+from keras_rkm import callbacks, evaluation, metrics, models, networks, samplers
+from keras_rkm.callbacks import (
+    BasisSummary,
+    EvaluationSummary,
+    LatentSpectrum,
+    StopOnNonFinite,
+)
 
 _SHAPE = (4, 4, 1)
 
@@ -159,3 +164,42 @@ def test_weight_that_is_not_finite_is_found_at_the_end_of_an_epoch():
 def test_finite_training_is_left_alone(model, images):
     history = model.fit(images, epochs=2, verbose=0, callbacks=[callbacks.StopOnNonFinite()])
     assert len(history.history["loss"]) == 2
+
+
+def test_evaluation_is_that_of_the_principal_axes_of_the_moment(model, images, tmp_path):
+    factors = images.reshape(32, -1)[:, :2].round()
+    preset = evaluation.Preset(
+        30, 4, 10, ("reconstruction_error", "orthogonality_of_variation", "dci_lasso")
+    )
+    known = {"factors": factors, "factor_names": ["a", "b"], "preset": preset, "seed": 3}
+    model.fit(images, epochs=2, verbose=0, callbacks=[EvaluationSummary(tmp_path, images, **known)])
+    events = _events(tmp_path / "evaluation")
+    expected = evaluation.evaluate(model, images, principal_axes=True, **known)
+    assert set(events) == {*expected.scalars(), "disentanglement/importances"}
+    for tag, value in expected.scalars().items():
+        assert len(events[tag]) == 2
+        np.testing.assert_allclose(events[tag][-1], value, rtol=1e-4)
+
+
+def test_evaluation_with_an_extractor_draws_from_a_gaussian_of_the_latents(model, images, tmp_path):
+    preset = evaluation.Preset(32, 4, 10, ("frechet_distance",))
+    flatten = keras.layers.Flatten()
+    summary = EvaluationSummary(tmp_path, images, extractor=flatten, preset=preset)
+    model.fit(images, epochs=1, verbose=0, callbacks=[summary])
+    (value,) = _events(tmp_path / "evaluation")["generation/frechet_distance/value"]
+    sampler = samplers.GaussianSampler().adapt(model.encode(images))
+    generated = np.round(255 * np.asarray(model.generate(32, sampler, seed=0))) / 255
+    expected = metrics.frechet_distance(images.reshape(32, -1), generated.reshape(32, -1))
+    assert value == pytest.approx(expected.value, rel=1e-3)
+
+
+def test_evaluation_comes_every_so_many_epochs(model, images, tmp_path):
+    preset = evaluation.Preset(32, 4, 10, ("reconstruction_error",))
+    summary = EvaluationSummary(tmp_path, images, preset=preset, every=2)
+    model.fit(images, epochs=5, verbose=0, callbacks=[summary])
+    accumulator = EventAccumulator(str(tmp_path / "evaluation"))
+    accumulator.Reload()
+    tag = "reconstruction/reconstruction_error/squared_error"
+    assert [event.step for event in accumulator.Tensors(tag)] == [1, 3]
+    with pytest.raises(ValueError, match="every=0"):
+        EvaluationSummary(tmp_path, images, every=0)

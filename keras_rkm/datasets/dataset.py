@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -108,6 +109,35 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.images.shape[1:]
+
+    def factor_arguments(self) -> dict[str, Any]:
+        """The factors as the functions of `keras_rkm.metrics` and `evaluation` take them.
+
+        Circular and categorical factors are given by their classes, so that the period of a
+        circular one is its number of classes, even if only some of them occur.
+
+        Returns:
+            A dict with `factors`, `factor_kinds` and `factor_names`; empty if none are known.
+
+        Example:
+
+        >>> dataset = keras_rkm.datasets.load("dsprites_like", num_images=8, image_size=16)
+        >>> arguments = dataset.factor_arguments()
+        >>> arguments["factor_kinds"][:3]
+        ['categorical', 'continuous', ('circular', 40.0)]
+        """
+        if self.factors is None:
+            return {}
+        factors = self.factors.copy()
+        kinds: list[str | tuple[str, float]] = []
+        for index, factor in enumerate(self.factor_info):
+            kinds.append(factor.kind)
+            if factor.kind != "continuous" and self.factor_classes is not None:
+                factors[:, index] = self.factor_classes[:, index]
+                if factor.kind == "circular":
+                    kinds[-1] = ("circular", float(factor.size))
+        names = [factor.name for factor in self.factor_info]
+        return {"factors": factors, "factor_kinds": kinds, "factor_names": names}
 
     def subset(self, indices: np.ndarray) -> "Dataset":
         """The images at `indices`, in that order, with what belongs to them."""

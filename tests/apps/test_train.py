@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from apps import train
 from apps.run_folder import RunFolder
@@ -197,3 +198,21 @@ def test_steps_end_the_run_in_mid_epoch_and_checkpoints_are_as_far_apart_as_aske
     model, step = RunFolder(tmp_path / "run").load_checkpoint()
     assert (int(model.optimizer.iterations), step) == (20, 20)
     assert len(_history(tmp_path / "run")) == 4
+
+
+def test_evaluations_while_training_are_those_asked_for(train_run, tmp_path):
+    result = train_run(tmp_path / "run", "--epochs=4", "--evaluate_every=2", "--num_images=400")
+    assert result.status == 0, result.err
+    accumulator = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "evaluation"))
+    accumulator.Reload()
+    for tag in (
+        "reconstruction/reconstruction_error/squared_error",
+        "disentanglement/dci_lasso/disentanglement",
+        "disentanglement/importances",
+    ):
+        assert [event.step for event in accumulator.Tensors(tag)] == [1, 3], tag
+    assert "--evaluate_every=2" in (tmp_path / "run" / "flags.txt").read_text()
+
+
+def test_training_is_not_evaluated_by_default(finished):
+    assert not (finished / "tensorboard" / "evaluation").exists()

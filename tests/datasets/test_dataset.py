@@ -83,3 +83,42 @@ def test_every_pass_over_batches_is_the_same_and_every_epoch_is_not(dataset):
     first, second = dataset.batches(6, seed=2, num_epochs=None).take(2)
     np.testing.assert_array_equal(first, one)
     assert (first.numpy() != second.numpy()).any()
+
+
+def test_factor_arguments_give_the_period_of_a_circle_even_if_part_of_it_occurs():
+    classes = np.array([[0, 1, 2], [1, 2, 0], [0, 3, 1]])
+    factors = np.array([[0.5, 0.1, 1.5], [0.7, 0.2, 1.3], [0.5, 0.3, 1.4]])
+    info = (
+        Factor("size", 2),
+        Factor("angle", 40, "circular"),
+        Factor("shape", 3, "categorical"),
+    )
+    dataset = Dataset(
+        "example",
+        np.zeros((3, 2, 2, 1), np.uint8),
+        factors=factors,
+        factor_classes=classes,
+        factor_info=info,
+    )
+    arguments = dataset.factor_arguments()
+    assert arguments["factor_kinds"] == ["continuous", ("circular", 40.0), "categorical"]
+    assert arguments["factor_names"] == ["size", "angle", "shape"]
+    expected = [[0.5, 1, 2], [0.7, 2, 0], [0.5, 3, 1]]
+    np.testing.assert_array_equal(arguments["factors"], expected)
+    np.testing.assert_array_equal(dataset.factors, factors)
+
+
+def test_factor_arguments_without_classes_are_the_values():
+    dataset = Dataset(
+        "example",
+        np.zeros((2, 2, 2, 1), np.uint8),
+        factors=np.array([[0.5], [90.0]]),
+        factor_info=(Factor("angle", 2, "circular"),),
+    )
+    arguments = dataset.factor_arguments()
+    assert arguments["factor_kinds"] == ["circular"]
+    np.testing.assert_array_equal(arguments["factors"], [[0.5], [90.0]])
+
+
+def test_no_factors_give_no_arguments():
+    assert Dataset("example", np.zeros((2, 2, 2, 1), np.uint8)).factor_arguments() == {}

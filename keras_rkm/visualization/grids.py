@@ -1,16 +1,7 @@
-"""Pictures of images, traversals, spectra and training curves, as arrays.
-
-Every function returns a uint8 array of shape `(height, width, 3)`, dark on white, which
-`save_png` writes to a file and TensorBoard takes as it is; `traversal_frames` returns one for every
-frame, and `save_animation` writes them. Images come in as floats in [0, 1] or as uint8, with one
-channel or three. Small images are enlarged by whole factors, every pixel becoming a square, so that
-one can see what is in them.
-"""
+"""Images laid out in rows and columns, with labels: grids, comparisons, traversals."""
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -22,7 +13,6 @@ _MARGIN = _FONT_SIZE // 2
 _MOST_TILES_IN_A_ROW = 10
 _WHITE = 255
 _TEXT_COLOR = (38, 38, 38)
-_COLORS = ("#3264a8", "#d9822b")
 
 
 def image_grid(
@@ -173,168 +163,6 @@ def traversal_frames(
     return _tiles_below_labels(_enlarged(images, scale), labels, step_labels, num_columns)
 
 
-def spectrum_plot(explained_variance_ratio) -> np.ndarray:
-    """Draws the share of the variance of each axis as bars, and their running sum as a line.
-
-    Args:
-        explained_variance_ratio: Array of shape `(latent_dim,)` with values in [0, 1].
-
-    Returns:
-        A uint8 array of shape `(height, width, 3)`.
-
-    Raises:
-        ValueError: If the array is empty, not of rank 1, or a value is outside [0, 1].
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    ratio = np.asarray(explained_variance_ratio, dtype="float64")
-    if ratio.ndim != 1 or ratio.size == 0:
-        raise ValueError(
-            "`explained_variance_ratio` must have the shape (latent_dim,). Received: shape "
-            f"{ratio.shape}."
-        )
-    # Written so that NaN is refused too.
-    if not (ratio.min() >= 0 and ratio.max() <= 1 + 1e-6):
-        raise ValueError(
-            "`explained_variance_ratio` must lie in [0, 1]. Received: values from "
-            f"{ratio.min():.3g} to {ratio.max():.3g}. Divide the variances by their sum."
-        )
-    figure = _new_figure(width=6.4, height=3.6)
-    axes = figure.add_subplot()
-    numbers = np.arange(1, ratio.size + 1)
-    bars = axes.bar(numbers, 100 * ratio, color=_COLORS[0], width=0.75, label="each axis")
-    if ratio.size <= 16:
-        axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
-    total = 100 * np.cumsum(ratio)
-    # From the second axis on: at the first it would cross out the number on the bar.
-    axes.plot(numbers[1:], total[1:], color=_COLORS[1], marker="o", markersize=3, label="together")
-    axes.set(xlabel="principal axis", ylabel="explained variance, %")
-    axes.set_xlim(0.4, ratio.size + 0.6)
-    axes.set_ylim(0, 1.1 * max(total[-1], 1e-9))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))
-    axes.legend(frameon=False, fontsize=9, loc="center right")
-    _clean(axes)
-    return _drawn(figure)
-
-
-def training_curves(history: Mapping[str, Sequence[float]]) -> np.ndarray:
-    """Draws one panel per metric over the epochs, validation beside training.
-
-    A metric that stays positive and spans more than a factor of 30 has a logarithmic scale. A
-    `val_` series with fewer values than epochs is taken as evenly spaced (`validation_freq`).
-
-    Args:
-        history: Values per epoch by name, as in `keras.callbacks.History.history`; `val_loss`
-            belongs to `loss`.
-
-    Returns:
-        A uint8 array of shape `(height, width, 3)`.
-
-    Raises:
-        ValueError: If there is nothing to draw.
-
-    Example:
-
-    >>> training_curves({"loss": [3.0, 2.0], "val_loss": [3.5, 2.5]}).shape
-    (360, 624, 3)
-    """
-    names = list(dict.fromkeys(name.removeprefix("val_") for name in history))
-    num_epochs = max((len(values) for values in history.values()), default=0)
-    if num_epochs == 0:
-        raise ValueError(
-            "`history` must hold at least one epoch of one metric. Received: "
-            f"{ {name: len(values) for name, values in history.items()} } values by name."
-        )
-    num_columns = min(len(names), 3)
-    num_rows = math.ceil(len(names) / num_columns)
-    figure = _new_figure(width=max(3.6 * num_columns, 5.2), height=3.0 * num_rows)
-    for index, name in enumerate(names):
-        axes = figure.add_subplot(num_rows, num_columns, index + 1)
-        _draw_metric(axes, name, history, num_epochs)
-        if index + num_columns >= len(names):
-            axes.set_xlabel("epoch")
-    return _drawn(figure)
-
-
-def save_png(array: np.ndarray, path: str | os.PathLike) -> None:
-    """Writes a picture to a PNG file, which is there either whole or not at all.
-
-    Args:
-        array: A uint8 array of shape `(height, width, 3)`.
-        path: The file; one that exists is replaced. Its folder has to exist.
-
-    Raises:
-        OSError: If the file cannot be written.
-        TypeError: If the array is not uint8.
-        ValueError: If it does not have the shape `(height, width, 3)`.
-    """
-    array = np.asarray(array)
-    if array.dtype != np.uint8:
-        raise TypeError(
-            f"`array` must be of type uint8. Received: {array.dtype}. Use `image_grid`."
-        )
-    if array.ndim != 3 or array.shape[-1] != 3 or array.size == 0:
-        raise ValueError(
-            f"`array` must have the shape (height, width, 3). Received: shape {array.shape}."
-        )
-    _write_atomically(
-        path, lambda beside: Image.fromarray(array).save(beside, format="PNG", optimize=True)
-    )
-
-
-def save_animation(frames, path: str | os.PathLike, *, frame_milliseconds: int = 100) -> None:
-    """Writes frames as an animation that repeats for ever; the file is whole or not there at all.
-
-    A WebP file holds the frames exactly. So does a GIF file of grey frames; coloured ones are
-    brought to 256 colours, the same in all frames. Equal frames in a row become one that is shown
-    longer.
-
-    Args:
-        frames: A uint8 array of shape `(num_frames, height, width, 3)`.
-        path: The file, `.gif` or `.webp`; one that exists is replaced. Its folder has to exist.
-        frame_milliseconds: Positive int, how long a frame is shown. Defaults to 100. A GIF file
-            counts in steps of 10.
-
-    Raises:
-        OSError: If the file cannot be written.
-        TypeError: If the array is not uint8.
-        ValueError: If it has another shape, `path` another suffix, or the time is not positive.
-    """
-    frames, path = np.asarray(frames), Path(path)
-    _check_animation(frames, path, frame_milliseconds)
-    if path.suffix.lower() == ".gif":
-        images, options = _with_one_palette(frames), {"format": "GIF", "optimize": False}
-    else:
-        images = [Image.fromarray(frame) for frame in frames]
-        options = {"format": "WEBP", "lossless": True}
-    options |= {"save_all": True, "append_images": images[1:], "loop": 0}
-    _write_atomically(
-        path, lambda beside: images[0].save(beside, duration=frame_milliseconds, **options)
-    )
-
-
-def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
-    """Frames for a GIF file; with a palette for each of them the colours would flicker."""
-    if np.array_equal(frames, np.broadcast_to(frames[..., :1], frames.shape)):
-        return [Image.fromarray(frame[..., 0]) for frame in frames]
-    all_frames = Image.fromarray(frames.reshape(-1, *frames.shape[2:]))
-    palette = all_frames.quantize(256)
-    return [
-        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in frames
-    ]
-
-
-def _write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _rgb(images, argument: str, num_dimensions: int) -> np.ndarray:
     """The images as uint8 with three channels, or an error that says what is wrong with them."""
     images = np.asarray(images)
@@ -473,51 +301,6 @@ def _captioned(canvas: Image.Image, text: str, font) -> np.ndarray:
     return np.array(canvas)
 
 
-def _new_figure(width: float, height: float):
-    """A Matplotlib figure of its own: pyplot would keep it alive and pick a window system."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _drawn(figure) -> np.ndarray:
-    figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba())[..., :3]
-
-
-def _clean(axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=9)
-
-
-def _draw_metric(axes, name: str, history: Mapping[str, Sequence[float]], num_epochs: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    drawn = []
-    for key, label, color in zip(
-        (name, f"val_{name}"), ("training", "validation"), _COLORS, strict=True
-    ):
-        values = np.asarray(history.get(key, ()), dtype="float64")
-        if values.size:
-            epochs = (num_epochs // values.size) * np.arange(1, values.size + 1)
-            marker = "o" if values.size < 20 else None
-            axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
-            drawn.append(values[np.isfinite(values)])
-    finite = np.concatenate(drawn) if drawn else np.empty(0)
-    if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
-        axes.set_yscale("log")
-    axes.set_title(name.replace("_", " "), fontsize=11)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    if len(drawn) > 1:
-        axes.legend(frameon=False, fontsize=9)
-    _clean(axes)
-
-
 def _axis_labels(
     labels: Sequence[str] | None, step_labels: Sequence[str] | None, shape: tuple[int, ...]
 ) -> Sequence[str]:
@@ -538,25 +321,6 @@ def _check_layout(num_columns: int, padding: int) -> None:
         )
     if padding < 0:
         raise ValueError(f"`padding` must not be negative. Received: padding={padding}.")
-
-
-def _check_animation(frames: np.ndarray, path: Path, frame_milliseconds: int) -> None:
-    if frames.dtype != np.uint8:
-        raise TypeError(
-            f"`frames` must be of type uint8. Received: {frames.dtype}. Use `traversal_frames`."
-        )
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
-        raise ValueError(
-            "`frames` must have the shape (num_frames, height, width, 3). "
-            f"Received: shape {frames.shape}."
-        )
-    if path.suffix.lower() not in (".gif", ".webp"):
-        raise ValueError(f"`path` must end in .gif or .webp. Received: path={path}.")
-    if frame_milliseconds < 1:
-        raise ValueError(
-            "`frame_milliseconds` must be a positive int. "
-            f"Received: frame_milliseconds={frame_milliseconds}."
-        )
 
 
 def _check_labels(labels: Sequence[str], argument: str, expected: int, what: str) -> None:
