@@ -33,12 +33,14 @@ ALLOWED = {
 # Imported inside the functions that need them: they are optional or cost a second.
 LAZY = {
     "grpc",
+    "joblib",
     "matplotlib",
     "sklearn",
     "tensorboard",
     "tensorflow_datasets",
     "tensorflow_probability",
     "tensorflow_serving",
+    "threadpoolctl",
 }
 
 Import = tuple[str, int]  # A dotted absolute name and its line.

@@ -16,10 +16,13 @@ _ROOT = Path(__file__).resolve().parents[1]
 _PROGRAMS = (
     "basis_learning_rate",
     "cayley_step",
+    "disentanglement_metrics",
+    "generation_metrics",
     "mnist_reconstruction",
     "out_of_distribution",
     "principal_axes_memory",
     "serving_throughput",
+    "train_classifier",
     "training_step",
 )
 
@@ -190,6 +193,36 @@ def test_serving_throughput_measures_calls_and_exports():
     for row in exports:
         ratio = float(row["folder MB"]) / float(row["weights MB"])
         assert float(row["folder / weights"]) == pytest.approx(ratio, rel=0.01)
+
+
+def test_disentanglement_metrics_time_every_score_and_compare_with_the_exact_boosting():
+    scores, boosting = _tables(
+        "disentanglement_metrics",
+        *("--num_samples=600", "--sizes=3,4", "--num_latents=4", "--exact"),
+    )
+    *rows, total = scores
+    assert len(rows) == 12
+    times = _floats(rows, "CPU seconds")
+    (sum_of_all,) = _floats([total], "CPU seconds")
+    exact = next(row for row in rows if row["score"] == "dci_boosting_exact")
+    assert sum_of_all == pytest.approx(sum(times) - float(exact["CPU seconds"]), rel=0.05)
+    for row in boosting:
+        fast, slow = float(row["fast"]), float(row["exact"])
+        assert float(row["difference"]) == pytest.approx(abs(fast - slow), abs=2e-3)
+        assert fast == pytest.approx(slow, abs=0.05)
+
+
+def test_generation_metrics_time_every_measure():
+    rows = _tables("generation_metrics", "--num_samples=1000", "--num_features=16")[0]
+    assert [row["measure"] for row in rows] == [
+        "frechet_distance",
+        "kernel_distance",
+        "sliced_wasserstein_distance",
+        "precision_recall",
+        "density_coverage",
+    ]
+    assert min(_floats(rows, "CPU seconds")) > 0
+    assert min(_floats(rows, "peak MiB so far")) > 100
 
 
 def test_wrong_flag_is_a_usage_error():

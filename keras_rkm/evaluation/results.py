@@ -120,7 +120,7 @@ class Evaluation:
         notes = [(note, each.name) for each in self.measured.values() for note in _notes(each)]
         skipped = [(reason, name) for name, reason in self.skipped.items()]
         remarks = [
-            *(f"Features: {protocol}." for protocol in protocols),
+            *(f"Protocol: {protocol}." for protocol in protocols),
             *self.notes,
             *(f"{note} ({', '.join(names)})." for note, names in _grouped(notes)),
             *(f"Not measured: {', '.join(names)} ({why})." for why, names in _grouped(skipped)),
