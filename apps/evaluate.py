@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from keras_rkm import evaluation, metrics, visualization
+from keras_rkm import evaluation, loading, metrics, visualization
 from keras_rkm.datasets import Dataset
 from keras_rkm.evaluation import MEASURES, PRESETS, Evaluation, Measured
 
@@ -34,6 +34,7 @@ from .run_inputs import (
     load_run,
 )
 
+_MOST_REPEATS = 1_000  # more is a slip of the finger
 _INCEPTION = {f"inception_{mode}": mode for mode in metrics.INCEPTION_MODES}
 
 RUN = define_run()
@@ -61,12 +62,21 @@ NUM_ROTATIONS = flags.DEFINE_integer(
     3,
     "Random rotations of the latents, to see what of a score is due to the axes.",
     lower_bound=0,
+    upper_bound=_MOST_REPEATS,
 )
 NUM_RESAMPLES = flags.DEFINE_integer(
-    "num_resamples", 0, "Half-samples for an interval of each score, such as 50.", lower_bound=0
+    "num_resamples",
+    0,
+    "Half-samples for an interval of each score, such as 50.",
+    lower_bound=0,
+    upper_bound=_MOST_REPEATS,
 )
 NUM_DRAWS = flags.DEFINE_integer(
-    "num_draws", None, "How often images are drawn. Default: as --features asks.", lower_bound=1
+    "num_draws",
+    None,
+    "How often images are drawn. Default: as --features asks.",
+    lower_bound=1,
+    upper_bound=_MOST_REPEATS,
 )
 SEED = flags.DEFINE_integer("seed", 0, "Of all draws.", lower_bound=0, upper_bound=2**31 - 1)
 NUM_THREADS = flags.DEFINE_integer(
@@ -74,6 +84,16 @@ NUM_THREADS = flags.DEFINE_integer(
 )
 
 flags.register_validator("num_threads", lambda value: value != 0, "it must not be 0.")
+flags.register_validator(
+    "measures",
+    lambda names: names is None or bool(names) and set(names) <= set(MEASURES),
+    f"it takes names out of {', '.join(MEASURES)}.",
+)
+flags.register_multi_flags_validator(
+    ["features", "inception_weights"],
+    lambda values: values["inception_weights"] is None or values["features"] in _INCEPTION,
+    f"--inception_weights belongs to --features={' or '.join(_INCEPTION)}.",
+)
 flags.register_validator("num_resamples", lambda value: value != 1, "it must be 0 or at least 2.")
 
 
@@ -85,7 +105,7 @@ def main(argv):
     folder.check_writable()
     before = folder.read_metrics()
     extractor = _extractor(model.image_shape)
-    dataset, split = _images(model.image_shape)
+    dataset, split = _images(model.image_shape, before.get("num_held_out_images"))
     print(f"Images: {dataset.name}, {split}, {dataset.num_images:,} of them.", flush=True)
     found = evaluation.evaluate(
         model,
@@ -106,17 +126,23 @@ def main(argv):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in found.skipped.items())
         raise CommandError(f"nothing could be measured. {reasons}.")
     names = _write(folder, found, before, f"{dataset.name}, {split}")
-    left_out = f" Left out: {', '.join(found.skipped)}; it says why." if found.skipped else ""
-    print(f"Wrote '{folder.path}': {', '.join(names)}.{left_out}")
+    print(f"Wrote '{folder.path}': {', '.join(names)}.")
+    if found.skipped:
+        print(f"Left out: {', '.join(found.skipped)}; {folder.evaluation_file.name} says why.")
 
 
 def _folder(run: str) -> RunFolder:
     """Where the results go: the folder of the run, or of the file."""
     path = Path(run).expanduser()
+    if path.is_file() and path.parent.name == loading.CHECKPOINT_DIR:
+        raise CommandError(
+            f"'{path}' is a checkpoint, whose folder belongs to the training. Copy it elsewhere, "
+            "or give the folder of a run that has ended."
+        )
     return RunFolder(path if path.is_dir() or not path.exists() else path.parent)
 
 
-def _images(image_shape: tuple[int, int, int]) -> tuple[Dataset, str]:
+def _images(image_shape: tuple[int, int, int], num_held_out: int | None) -> tuple[Dataset, str]:
     if DATASET.name_or_path.value is not None:
         return load_images(DATASET, image_shape, num_images=NUM_IMAGES.value)
     given = [
@@ -133,6 +159,12 @@ def _images(image_shape: tuple[int, int, int]) -> tuple[Dataset, str]:
         RUN.value, data_dir=DATASET.data_dir.value, download=DATASET.download.value
     )
     check_shape(dataset.image_shape, image_shape, dataset.name)
+    if num_held_out not in (None, dataset.num_images):
+        raise CommandError(
+            f"the images of '{dataset.name}' have changed since the training, which held out "
+            f"{num_held_out:,} of them. Received: {dataset.num_images:,}. Choose the images by "
+            "--dataset."
+        )
     return dataset, "held out"
 
 
@@ -148,14 +180,19 @@ def _extractor(image_shape: tuple[int, int, int]) -> Callable | None:
     if not path.is_file():
         raise CommandError(
             f"--features must be the .keras file of a classifier or one of {', '.join(_INCEPTION)}."
-            f" Received: {name}, which does not exist."
+            f" Received: {name}, which is no file."
         )
     try:
         features = metrics.penultimate_features(keras.saving.load_model(path, compile=False))
+        if len(features.inputs) != 1:
+            raise ValueError(f"It takes {len(features.inputs)} inputs, and there are images only.")
     except Exception as error:  # of any kind: Keras, HDF5, zip and JSON each have their own
         raise CommandError(f"--features: '{path}' cannot be used. {error}") from error
     expected = features.input_shape[1:]
-    if expected != image_shape:
+    fits = len(expected) == len(image_shape) and all(
+        size in (None, actual) for size, actual in zip(expected, image_shape, strict=True)
+    )
+    if not fits:
         raise CommandError(
             f"--features: '{path}' takes images of the shape {expected}, and those of the run have "
             f"{image_shape}. Train one on images of that size."
@@ -183,6 +220,8 @@ def _write(folder: RunFolder, found: Evaluation, before: dict, images: str) -> l
     if picture is not None:
         visualization.save_png(picture, folder.importances_file)
         names.append(folder.importances_file.name)
+    else:
+        folder.importances_file.unlink(missing_ok=True)  # of an evaluation before
     # A folder with the events of two evaluations is one that TensorBoard reads in part.
     log_dir = folder.tensorboard_dir / "final_evaluation"
     shutil.rmtree(log_dir, ignore_errors=True)

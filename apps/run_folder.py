@@ -72,7 +72,7 @@ class RunFolder:
         except OSError as error:
             raise CommandError(
                 f"cannot write to the folder '{self.path}': {error.strerror}. Make room or change "
-                "its permissions, or choose another --output_dir."
+                "its permissions, or choose another folder."
             ) from error
 
     def checkpoint(self) -> tuple[Path, int] | None:

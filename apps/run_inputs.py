@@ -18,8 +18,6 @@ from .run_folder import RunFolder
 # A flag belongs to the command that calls one of these functions.
 flags.disclaim_key_flags()
 
-_NUMBERS_OF_IMAGES = ("num_images", "image_size")
-
 
 class DatasetFlags(NamedTuple):
     """Which images a command reads."""
@@ -160,22 +158,20 @@ def load_held_out(run: str, *, data_dir: str | None = None, download: bool = Fal
     folder = RunFolder(run)
     told = read_flags(folder)
     try:
-        number, size = (int(told[name]) if name in told else None for name in _NUMBERS_OF_IMAGES)
-        seed, ranges = int(told["seed"]), told.get("factor_classes", "")
-        return load_train_and_held_out(
-            told["dataset"],
-            num_images=number,
-            image_size=size,
-            factor_classes=parse_ranges(list(filter(None, ranges.split(",")))),
-            seed=seed,
-            data_dir=data_dir or told.get("data_dir"),
-            download=download,
-        )[1]
-    except KeyError as error:
+        name, ranges = told["dataset"], told.get("factor_classes", "")
+        options = {
+            "num_images": int(told["num_images"]) if "num_images" in told else None,
+            "image_size": int(told["image_size"]) if "image_size" in told else None,
+            "factor_classes": parse_ranges(list(filter(None, ranges.split(",")))),
+            "seed": int(told["seed"]),
+        }
+    except (KeyError, ValueError) as error:
+        missing = f"it has no --{error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise CommandError(
-            f"'{folder.flags_file}' is damaged: it has no --{error.args[0]}. Choose the images by "
-            "--dataset."
+            f"'{folder.flags_file}' is damaged: {missing}. Choose the images by --dataset."
         ) from error
+    data_dir = data_dir or told.get("data_dir")
+    return load_train_and_held_out(name, **options, data_dir=data_dir, download=download)[1]
 
 
 def check_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> None:

@@ -169,7 +169,7 @@ def test_finite_training_is_left_alone(model, images):
 def test_evaluation_is_that_of_the_principal_axes_of_the_moment(model, images, tmp_path):
     factors = images.reshape(32, -1)[:, :2].round()
     preset = evaluation.Preset(
-        30, 4, 10, ("reconstruction_error", "orthogonality_of_variation", "dci_lasso")
+        32, 4, 10, ("reconstruction_error", "orthogonality_of_variation", "dci_lasso")
     )
     known = {"factors": factors, "factor_names": ["a", "b"], "preset": preset, "seed": 3}
     model.fit(images, epochs=2, verbose=0, callbacks=[EvaluationSummary(tmp_path, images, **known)])

@@ -12,11 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rkm import metrics
+from keras_rkm.metrics.disentanglement.factor_kinds import parse_factor_kinds
+from keras_rkm.metrics.disentanglement.inputs import (
+    as_matrix,
+    check_count,
+    check_factor_names,
+    check_seed,
+)
+from keras_rkm.metrics.feature_extraction import image_batches
 
 from .measures import BY_KIND, DISENTANGLEMENT, GENERATION, MEASURES, PRESETS, Preset
 from .results import Evaluation, Measured
 
 _BATCH_SIZE = 256
+# What a measure cannot take, or has no room for, leaves out that measure alone.
+_REFUSALS = (ValueError, MemoryError, tf.errors.ResourceExhaustedError)
 
 
 def evaluate(
@@ -82,14 +92,19 @@ def evaluate(
     chosen = _checked_preset(preset)
     names = _checked_names(chosen.measures if measures is None else measures)
     _check_numbers(num_rotations, num_resamples, num_draws)
-    images = _checked_images(images, factors)[: chosen.num_images]
+    seed = check_seed(seed)
+    images = _checked_images(images, model)
+    factors = _checked_factors(factors, len(images), factor_kinds, factor_names)
+    rows = _choice(len(images), chosen.num_images, seed)
+    images, factors = images[rows], None if factors is None else factors[rows]
     latents, decode = _latents(model, images, principal_axes)
+    _check_sampler(sampler, latents.shape[1])
     run = _Run(
         model=model,
         images=images,
         latents=latents,
         decode=decode,
-        factors=None if factors is None else np.asarray(factors)[: len(images)],
+        factors=factors,
         factor_kinds=None if factor_kinds is None else list(factor_kinds),
         factor_names=factor_names,
         sampler=sampler,
@@ -109,8 +124,8 @@ def evaluate(
             start = time.process_time()
             try:
                 parts = _MEASURE[MEASURES[name]](name, run)
-            except ValueError as error:
-                reason = str(error).rstrip(".")
+            except _REFUSALS as error:
+                reason = _told(error)
         if reason is not None:
             skipped[name] = reason
             continue
@@ -187,7 +202,7 @@ def _reconstruction(name: str, run: _Run) -> dict[str, Any]:
 def _orthogonality(name: str, run: _Run) -> dict[str, Any]:
     report = metrics.orthogonality_of_variation(
         run.decode,
-        run.latents[: run.preset.num_codes],
+        run.latents[_choice(len(run.latents), run.preset.num_codes, run.seed)],
         seed=run.seed,
         **run.options(name),
     )
@@ -204,16 +219,19 @@ def _disentanglement(name: str, run: _Run) -> dict[str, Any]:
         DISENTANGLEMENT[base], **{key: value for key, value in options.items() if key in known}
     )
     threads = {"n_jobs": run.n_jobs} if "n_jobs" in known else {}
-    parts = {"reports": [function(run.latents, run.factors, **threads)]}
-    control = {"seed": run.seed, "n_jobs": run.n_jobs}
-    if run.num_rotations:
-        parts["rotation_control"] = metrics.random_rotation_control(
-            function, run.latents, run.factors, num_rotations=run.num_rotations, **control
-        )
-    if run.num_resamples:
-        parts["bootstrap"] = metrics.bootstrap_interval(
-            function, run.latents, run.factors, num_resamples=run.num_resamples, **control
-        )
+    parts = {"reports": [function(run.latents, run.factors, **threads)], "notes": []}
+    controls = {
+        "rotation_control": (metrics.random_rotation_control, "num_rotations", run.num_rotations),
+        "bootstrap": (metrics.bootstrap_interval, "num_resamples", run.num_resamples),
+    }
+    for part, (control, argument, number) in controls.items():
+        if not number:
+            continue
+        options = {argument: number, "seed": run.seed, "n_jobs": run.n_jobs}
+        try:
+            parts[part] = control(function, run.latents, run.factors, **options)
+        except _REFUSALS as error:  # such as too few rows in a half
+            parts["notes"].append(f"no {part.replace('_', ' ')}: {_told(error)}")
     return parts
 
 
@@ -252,8 +270,8 @@ def _reason_to_skip(name: str, run: _Run) -> str | None:
     group = MEASURES[name]
     if group == "disentanglement" and run.factors is None:
         return "the factors of the images are not known"
-    if name.endswith("_by_kind") and not _has_kinds(run.factor_kinds):
-        return "no factor is circular or categorical"
+    if name.endswith("_by_kind") and not _differs_by_kind(name, run.factor_kinds):
+        return "by the kinds of the factors it is the same"
     if group == "generation" and run.sampler is None:
         return "there is no sampler of latents"
     if name in GENERATION and run.extractor is None:
@@ -261,8 +279,14 @@ def _reason_to_skip(name: str, run: _Run) -> str | None:
     return None
 
 
-def _has_kinds(kinds: list | None) -> bool:
-    return any(kind != "continuous" for kind in kinds or ())
+def _differs_by_kind(name: str, kinds: list | None) -> bool:
+    """Whether a variant by kind differs from the literal one, which takes all factors alike."""
+    literal = "categorical" if name.startswith("sap_score") else "continuous"
+    return any(kind != literal for kind in kinds or ())
+
+
+def _told(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split()).rstrip(".")
 
 
 def _notes(run: _Run, measured: dict[str, Measured]) -> tuple[str, ...]:
@@ -286,27 +310,32 @@ def _notes(run: _Run, measured: dict[str, Measured]) -> tuple[str, ...]:
 
 def _latents(model, images: np.ndarray, principal_axes: bool) -> tuple[np.ndarray, Callable]:
     """Latents `(num_images, latent_dim)`, and what decodes such latents."""
-    latents = _in_batches(lambda batch: np.asarray(model.encode(_floats(batch))), images)
-    latents = latents.reshape(len(images), -1)
-    if not np.isfinite(latents).all():
+    batches = image_batches(images, batch_size=_BATCH_SIZE)
+    latents = np.concatenate([np.asarray(model.encode(batch)) for batch in batches])
+    if latents.ndim != 2 or not np.isfinite(latents).all():
         raise ValueError(
-            "The latents of `model` must be finite. Received: "
-            f"{np.sum(~np.isfinite(latents).all(axis=1))} of {len(latents)} images have others."
+            "The latents of `model` must be finite and have the shape (num_images, latent_dim). "
+            f"Received: shape={latents.shape}, {np.sum(~np.isfinite(latents))} of them not finite."
         )
     if not principal_axes:
         return latents, model.decode
-    axes = np.linalg.svd(latents - latents.mean(axis=0), full_matrices=False)[2]
+    # Of the triangle: as many axes as latents, even if there are fewer images.
+    triangle = np.linalg.qr(latents - latents.mean(axis=0), mode="r")
+    axes = np.linalg.svd(triangle)[2]
     back = tf.constant(axes, tf.float32)
     return latents @ axes.T, lambda turned: model.decode(tf.cast(turned, tf.float32) @ back)
+
+
+def _choice(number: int, most: int, seed: int) -> slice | np.ndarray:
+    """All rows, or a random choice of `most` of them: images often come ordered by factors."""
+    if number <= most:
+        return slice(None)
+    return np.random.default_rng(seed).permutation(number)[:most]
 
 
 def _in_batches(function: Callable, array: np.ndarray) -> np.ndarray:
     starts = range(0, len(array), _BATCH_SIZE)
     return np.concatenate([function(array[start : start + _BATCH_SIZE]) for start in starts])
-
-
-def _floats(images: np.ndarray) -> np.ndarray:
-    return (images / 255 if images.dtype == np.uint8 else images).astype(np.float32)
 
 
 def _eight_bits(images) -> np.ndarray:
@@ -335,26 +364,50 @@ def _checked_names(measures: Sequence[str]) -> list[str]:
 
 
 def _check_numbers(num_rotations: int, num_resamples: int, num_draws: int | None) -> None:
-    if num_rotations < 0 or num_resamples < 0 or num_resamples == 1:
-        raise ValueError(
-            "`num_rotations` and `num_resamples` must not be negative, and of resamples there must "
-            f"be none or two. Received: num_rotations={num_rotations}, "
-            f"num_resamples={num_resamples}."
-        )
-    if num_draws is not None and num_draws < 1:
-        raise ValueError(f"`num_draws` must be a positive int. Received: num_draws={num_draws}.")
+    check_count(num_rotations, "num_rotations", smallest=0)
+    if num_resamples != 0:
+        check_count(num_resamples, "num_resamples", smallest=2)
+    if num_draws is not None:
+        check_count(num_draws, "num_draws")
 
 
-def _checked_images(images, factors) -> np.ndarray:
-    if isinstance(images, tf.data.Dataset) or np.ndim(images) != 4 or len(images) < 2:
+def _checked_images(images, model) -> np.ndarray:
+    if isinstance(images, tf.data.Dataset) or np.ndim(images) != 4:
         raise ValueError(
-            "`images` must be two or more images in an array (num_images, height, width, "
-            f"channels). Received: shape={getattr(images, 'shape', None)} of type "
-            f"{type(images).__name__}. A `keras_rkm.datasets.Dataset` has `.images`."
+            "`images` must be an array (num_images, height, width, channels). Received: "
+            f"shape={getattr(images, 'shape', None)} of type {type(images).__name__}. "
+            "A `keras_rkm.datasets.Dataset` has `.images`."
         )
-    if factors is not None and len(factors) != len(images):
+    if len(images) < 2:
+        raise ValueError(f"`images` must be two at least. Received: {len(images)}.")
+    images = np.asarray(images)
+    expected = getattr(model, "image_shape", images.shape[1:])
+    if images.shape[1:] != tuple(expected):
+        raise ValueError(
+            f"`images` must have the shape (num_images, {', '.join(map(str, expected))}) for this "
+            f"model. Received: shape={images.shape}."
+        )
+    return images
+
+
+def _checked_factors(factors, num_images: int, kinds, names) -> np.ndarray | None:
+    if factors is None:
+        return None
+    factors = as_matrix(factors, "factors")
+    if len(factors) != num_images:
         raise ValueError(
             "`factors` must have a row for each image. Received: "
-            f"{len(factors)} rows for {len(images)} images."
+            f"{len(factors)} rows for {num_images} images."
         )
-    return np.asarray(images)
+    parse_factor_kinds(kinds, factors)
+    check_factor_names(names, factors.shape[1])
+    return factors
+
+
+def _check_sampler(sampler, latent_dim: int) -> None:
+    width = getattr(sampler, "latent_dim", latent_dim)
+    if width != latent_dim:
+        raise ValueError(
+            f"`sampler` must draw latents of the model, {latent_dim} wide. Received: a "
+            f"{type(sampler).__name__} of latent_dim={width}."
+        )

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_rkm import metrics
 
-# Of latents and factors. Those of `BY_KIND` are taken a second time, as `NAME_by_kind`, if a factor
-# is circular or categorical.
+# Of latents and factors. Those of `BY_KIND` are taken a second time, as `NAME_by_kind`, where the
+# kinds of the factors make a difference.
 DISENTANGLEMENT: dict[str, Callable] = {
     "dci_lasso": functools.partial(metrics.dci, regressor="lasso"),
     "dci_random_forest": functools.partial(metrics.dci, regressor="random_forest"),
@@ -51,7 +51,7 @@ class Preset:
     """How much is measured, and on how many images.
 
     Attributes:
-        num_images: Int, at most so many of the images, the first ones.
+        num_images: Int, at most so many of the images, a random choice.
         num_codes: Int, of so many of them the Jacobian of the decoder is looked at.
         num_pyramid_images: Int, for the Laplacian distance, whose memory grows with them.
         measures: Tuple of str, keys of `MEASURES`.

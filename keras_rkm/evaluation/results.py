@@ -1,7 +1,7 @@
 """What an evaluation has found: reports by measure, as plain data, as a table and as scalars."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ class Measured:
         reports: List of `Report`, one per draw of generated images, else a single one.
         rotation_control: `RotationControlReport`, or None.
         bootstrap: `SpreadReport`, or None.
+        notes: List of str, what to bear in mind besides the notes of the report.
         cpu_seconds: Float, the time of the processor that it took, controls included.
     """
 
@@ -27,6 +28,7 @@ class Measured:
     reports: list[Report]
     rotation_control: RotationControlReport | None = None
     bootstrap: SpreadReport | None = None
+    notes: Sequence[str] = ()
     cpu_seconds: float = 0.0
 
     @property
@@ -63,6 +65,8 @@ class Measured:
             fields["rotation_control"] = self.rotation_control.as_dict()
         if self.bootstrap:
             fields["bootstrap"] = self.bootstrap.as_dict()
+        if self.notes:
+            fields["notes"] = list(self.notes)
         return fields
 
 
@@ -154,7 +158,7 @@ def _notes(measured: Measured) -> list[str]:
         )
         if (names := getattr(report, attribute, ()))
     ]
-    return [*named, *report.notes]
+    return [*named, *report.notes, *measured.notes]
 
 
 def _row(measured: Measured, score: str) -> str:

@@ -23,7 +23,7 @@ def importance_picture(evaluation: Evaluation) -> np.ndarray | None:
         evaluation: `Evaluation`.
 
     Returns:
-        A uint8 array of shape `(height, width, 3)`, or None if no factors were known.
+        A uint8 array of shape `(height, width, 3)`, or None if none of them was taken.
     """
     reports = {
         title: evaluation.measured[name].report

@@ -11,6 +11,8 @@ from tensorflow.core.util import event_pb2
 
 import keras_rkm
 from apps.data import load_train_and_held_out
+from apps.flag_files import read_flags
+from apps.run_folder import RunFolder
 from keras_rkm import evaluation
 from keras_rkm.evaluation import MEASURES
 
@@ -183,8 +185,11 @@ def test_file_of_a_model_is_measured_beside_itself(run_alone, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--measures=dci_laso",), 1, "'dci_laso'. Did you mean dci_lasso"),
-        (("--features=nowhere.keras",), 1, "nowhere.keras, which does not exist"),
+        (("--measures=dci_laso",), 2, "it takes names out of reconstruction_error,"),
+        (("--measures=",), 2, "it takes names out of"),
+        (("--inception_weights=w.h5",), 2, "belongs to --features=inception_common"),
+        (("--num_rotations=100000000",), 2, "--num_rotations"),
+        (("--features=nowhere.keras",), 1, "nowhere.keras, which is no file"),
         (("--num_images=5",), 2, "--num_images chooses images of a --dataset"),
         (("--split=test",), 2, "--split chooses images of a --dataset"),
         (("--num_resamples=1",), 2, "it must be 0 or at least 2"),
@@ -232,3 +237,210 @@ def test_damaged_metrics_are_not_overwritten(evaluate, run):
     assert result.status == 1
     assert "would be lost" in result.error
     assert (run / "metrics.json").read_text() == "{"
+
+
+@pytest.fixture
+def change_flags(run):
+    """A function that puts other values into the `flags.txt` of the run, as if train had."""
+    (run / "metrics.json").unlink()
+
+    def change(**values):
+        lines = (run / "flags.txt").read_text().splitlines()
+        kept = [line for line in lines if line[2:].split("=")[0] not in values]
+        given = [f"--{name}={value}" for name, value in values.items()]
+        (run / "flags.txt").write_text("\n".join([*kept, *given]) + "\n")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changed", "options"),
+    [
+        ({"seed": 3}, {"seed": 3}),
+        (
+            {"factor_classes": "shape=1,orientation=0:20"},
+            {"factor_classes": {"shape": (1, 2), "orientation": (0, 20)}},
+        ),
+        ({"num_images": 60}, {"num_images": 60}),
+    ],
+)
+def test_held_out_images_follow_the_flags_of_the_run(evaluate, run, change_flags, changed, options):
+    change_flags(**changed)
+    assert evaluate("--measures=reconstruction_error").status == 0
+    held_out = load_train_and_held_out("dsprites_like", **{**HELD_OUT, **options})[1]
+    expected = evaluation.evaluate(
+        keras_rkm.load(run).model, held_out.images, measures=["reconstruction_error"]
+    )
+    written = _written(run)["measured"]["reconstruction_error"]
+    assert written["report"]["num_samples"] == held_out.num_images
+    assert written["scores"] == pytest.approx(
+        expected["reconstruction_error"].scores, rel=1e-5, abs=1e-9
+    )
+
+
+def test_held_out_images_of_a_folder_are_those_that_were_not_trained_on(
+    evaluate, run, change_flags, tmp_path
+):
+    np.savez(
+        tmp_path / "images.npz",
+        images=np.random.default_rng(0).integers(0, 256, (70, 16, 16, 1), np.uint8),
+    )
+    change_flags(dataset=tmp_path / "images.npz", num_images=50, seed=2)
+    assert evaluate("--measures=reconstruction_error").status == 0
+    train, held_out = load_train_and_held_out(
+        str(tmp_path / "images.npz"), **{**HELD_OUT, "num_images": 50, "seed": 2}
+    )
+    assert not {image.tobytes() for image in train.images} & {
+        image.tobytes() for image in held_out.images
+    }
+    expected = evaluation.evaluate(
+        keras_rkm.load(run).model, held_out.images, measures=["reconstruction_error"]
+    )
+    scores = _written(run)["measured"]["reconstruction_error"]["scores"]
+    assert scores == pytest.approx(expected["reconstruction_error"].scores, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "given", "expected"),
+    [
+        ([], [], None),
+        (["--data_dir=of/run"], [], "of/run"),
+        (["--data_dir=of/run"], ["--data_dir=given"], "given"),
+    ],
+)
+def test_data_of_tensorflow_are_sought_where_the_run_had_them(
+    evaluate, run, monkeypatch, in_file, given, expected
+):
+    seen = {}
+
+    def load(name, **options):
+        seen.update(options)
+        return load_train_and_held_out(name, **{**options, "data_dir": None})
+
+    monkeypatch.setattr("apps.run_inputs.load_train_and_held_out", load)
+    (run / "flags.txt").write_text((run / "flags.txt").read_text() + "\n".join(in_file))
+    assert evaluate("--measures=reconstruction_error", "--download", *given).status == 0
+    assert (seen["data_dir"], seen["download"]) == (expected, True)
+
+
+def test_held_out_images_must_fit_the_model(evaluate, change_flags):
+    change_flags(image_size=32)
+    result = evaluate("--measures=reconstruction_error")
+    assert result.status == 1
+    assert "32x32x1, and the model takes 16x16x1" in result.error
+
+
+def test_preset_and_sampler_of_choice_are_taken_and_told(evaluate, run, tmp_path):
+    sampler = keras_rkm.samplers.StandardNormalSampler(latent_dim=3)
+    sampler.save(tmp_path / "sampler.keras")
+    result = evaluate("--preset=fast", f"--sampler={tmp_path / 'sampler.keras'}", *QUICK)
+    assert result.status == 0, result.err
+    written = _written(run)
+    assert (written["preset"], written["features"]) == ("fast", None)
+    assert written["settings"]["sampler"] == "StandardNormalSampler"
+    result = evaluate("--preset=fast", "--num_rotations=0", *DATA)
+    assert result.status == 0, result.err
+    written = _written(run)
+    assert set(written["measured"]) | set(written["skipped"]) == set(
+        evaluation.PRESETS["fast"].measures
+    )
+    assert written["settings"]["sampler"] == "GaussianSampler"
+
+
+def test_weights_of_inception_are_those_of_the_flag(evaluate, tmp_path):
+    file = tmp_path / "nowhere.h5"
+    result = evaluate("--features=inception_common", f"--inception_weights={file}")
+    assert result.status == 1
+    assert str(file) in result.error
+
+
+def test_folder_that_cannot_be_written_is_told_before_anything_is_measured(evaluate, monkeypatch):
+    def write_atomically(path, write):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("apps.run_folder.write_atomically", write_atomically)
+    result = evaluate(*QUICK)
+    assert result.status == 1
+    assert "cannot write to the folder" in result.error
+    assert not result.out
+
+
+def test_metrics_that_are_no_table_are_not_overwritten(evaluate, run):
+    (run / "metrics.json").write_text("[1]")
+    result = evaluate(*QUICK)
+    assert "it holds a list" in result.error
+    assert (run / "metrics.json").read_text() == "[1]"
+
+
+def test_flags_of_a_run_are_texts_by_name(tmp_path):
+    (tmp_path / "flags.txt").write_text(
+        "--dataset=a=b\n\n--nodownload\n--resume\n--noise_stddev=0.1\n --seed=3 \n--split=\n"
+    )
+    assert read_flags(RunFolder(tmp_path)) == {
+        "dataset": "a=b",
+        "download": "false",
+        "resume": "true",
+        "noise_stddev": "0.1",
+        "seed": "3",
+        "split": "",
+    }
+
+
+def test_picture_of_an_evaluation_before_does_not_stay(evaluate, run):
+    assert evaluate(*DATA, *QUICK).status == 0
+    assert (run / "importances.png").exists()
+    assert evaluate(*DATA, "--measures=reconstruction_error").status == 0
+    assert not (run / "importances.png").exists()
+
+
+def test_checkpoints_are_left_to_the_training(run_alone, run):
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    result = run_alone("evaluate", f"--run={checkpoint}", *DATA, *QUICK)
+    assert result.status == 1
+    assert "is a checkpoint, whose folder belongs to the training" in result.error
+    assert list((run / "checkpoints").iterdir()) == [checkpoint]
+
+
+def test_images_that_have_changed_since_the_training_are_told(evaluate, run):
+    told = json.loads((run / "metrics.json").read_text())
+    told["num_held_out_images"] += 1
+    (run / "metrics.json").write_text(json.dumps(told))
+    result = evaluate(*QUICK)
+    assert result.status == 1
+    assert "have changed since the training, which held out 11 of them" in result.error
+
+
+@pytest.mark.parametrize("line", ["--seed=many", "--image_size=", "--factor_classes=shape"])
+def test_damaged_flags_of_a_run_are_told(evaluate, run, line):
+    flags_file = run / "flags.txt"
+    name = line.split("=")[0]
+    kept = [each for each in flags_file.read_text().splitlines() if not each.startswith(name)]
+    flags_file.write_text("\n".join([*kept, line]) + "\n")
+    result = evaluate(*QUICK)
+    assert result.status == 1
+    assert "flags.txt' is damaged" in result.error
+    assert "--dataset" in result.error
+
+
+def test_classifier_of_images_of_any_size_fits(evaluate, run, tmp_path):
+    keras.Sequential(
+        [
+            keras.Input((None, None, 1)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(4),
+            keras.layers.Dense(2),
+        ]
+    ).save(tmp_path / "any.keras")
+    result = evaluate(
+        f"--features={tmp_path / 'any.keras'}", *DATA, "--measures=sliced_wasserstein_distance"
+    )
+    assert result.status == 0, result.err
+
+
+def test_classifier_takes_images_alone(evaluate, tmp_path):
+    inputs = [keras.Input((16, 16, 1)), keras.Input((3,))]
+    joined = keras.layers.concatenate([keras.layers.Flatten()(inputs[0]), inputs[1]])
+    keras.Model(inputs, keras.layers.Dense(2)(joined)).save(tmp_path / "two.keras")
+    result = evaluate(f"--features={tmp_path / 'two.keras'}")
+    assert result.status == 1
+    assert "It takes 2 inputs" in result.error

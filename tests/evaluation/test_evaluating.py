@@ -218,7 +218,7 @@ def test_variants_by_kind_need_a_factor_that_is_not_continuous():
         measures=["dci_lasso", "dci_lasso_by_kind"],
     )
     assert [*found.measured] == ["dci_lasso"]
-    assert found.skipped == {"dci_lasso_by_kind": "no factor is circular or categorical"}
+    assert found.skipped == {"dci_lasso_by_kind": "by the kinds of the factors it is the same"}
 
 
 def test_measure_that_refuses_the_data_is_left_out_and_the_others_are_not():
@@ -381,10 +381,21 @@ class _Broken(Projection):
         (Projection(), {"num_rotations": -1}, "num_rotations=-1"),
         (Projection(), {"num_resamples": 1}, "num_resamples=1"),
         (Projection(), {"num_draws": 0}, "num_draws=0"),
-        (Projection(), {"images": IMAGES[0]}, r"`images` must be two.*\(6, 6, 1\)"),
-        (Projection(), {"images": IMAGES[:1]}, r"`images` must be two.*\(1, 6, 6, 1\)"),
+        (Projection(), {"images": IMAGES[0]}, r"`images` must be an array.*\(6, 6, 1\)"),
+        (Projection(), {"images": 255 * IMAGES}, r"`images` must be floats in \[0, 1\], or uint8"),
+        (Projection(), {"images": IMAGES.astype("int64")}, "`images` must be uint8, or floats"),
+        (Projection(), {"factor_kinds": ["ordinal"] * 3}, "'ordinal'"),
+        (Projection(), {"factor_names": ["a"]}, "`factor_names` must have a different name"),
+        (Projection(), {"factors": FACTORS.astype(str)}, "`factors` must be numbers"),
+        (Projection(), {"seed": -1}, "`seed` must be an int of at least 0"),
+        (
+            Projection(),
+            {"sampler": samplers.StandardNormalSampler(latent_dim=7)},
+            "3 wide. Received: a StandardNormalSampler of latent_dim=7",
+        ),
+        (Projection(), {"images": IMAGES[:1], "factors": None}, "must be two at least.*: 1"),
         (Projection(), {"factors": FACTORS[:9]}, "9 rows for 600 images"),
-        (_Broken(), {}, "must be finite.*600 of 600"),
+        (_Broken(), {}, r"must be finite.*shape=\(600, 3\), 1800 of them"),
     ],
 )
 def test_bad_arguments_are_told_before_anything_is_measured(model, changes, message):
@@ -393,3 +404,279 @@ def test_bad_arguments_are_told_before_anything_is_measured(model, changes, mess
         evaluation.evaluate(
             model, **arguments, on_measured=lambda each: pytest.fail("something was measured")
         )
+
+
+def test_factors_stay_with_their_images_when_the_preset_takes_some_only():
+    preset = evaluation.Preset(100, 8, 10, ("mutual_information_gap", "dci_lasso"))
+    found = evaluation.evaluate(Projection(), IMAGES, factors=FACTORS, preset=preset)
+    assert found["dci_lasso"].scores["disentanglement"] > 0.9
+    assert found["mutual_information_gap"].scores["mutual_information_gap"] > 0.8
+
+
+def test_controls_are_taken_with_the_settings_of_the_score():
+    preset = dataclasses.replace(
+        QUICK, options={**_QUICK, "mutual_information_gap": {"num_bins": 2}}
+    )
+    found = evaluation.evaluate(
+        Projection(),
+        IMAGES,
+        factors=FACTORS,
+        preset=preset,
+        measures=["mutual_information_gap"],
+        num_rotations=1,
+        num_resamples=2,
+    )
+    expected = metrics.mutual_information_gap(
+        np.asarray(Projection().encode(IMAGES)), FACTORS, num_bins=2
+    )
+    assert found["mutual_information_gap"].scores == expected.scores
+    for each in [*found.measured.values(), *_everything().measured.values()]:
+        if each.group == "disentanglement":
+            assert each.rotation_control.scores == each.scores, each.name
+            assert each.bootstrap.scores == each.scores, each.name
+
+
+def test_options_of_a_score_are_those_of_its_variant_by_kind():
+    found = evaluation.evaluate(
+        Projection(),
+        IMAGES,
+        factors=FACTORS,
+        factor_kinds=["categorical", "continuous", "continuous"],
+        measures=["dci_random_forest", "dci_random_forest_by_kind"],
+        preset=dataclasses.replace(QUICK, options={"dci_random_forest": {"max_depth": 3}}),
+    )
+    for measured in found.measured.values():
+        assert "of depth 3" in measured.report.predictor, measured.name
+
+
+def test_circle_alone_is_a_factor_with_a_variant_by_kind():
+    found = evaluation.evaluate(
+        Projection(),
+        IMAGES,
+        factors=FACTORS,
+        factor_kinds=["continuous", "continuous", ("circular", 4)],
+        measures=["dci_lasso_by_kind"],
+    )
+    assert found["dci_lasso_by_kind"].report.factor_kinds[2] == "circular"
+
+
+def test_generated_images_do_not_depend_on_the_axes():
+    names = ["frechet_distance", "precision_recall"]
+    as_they_are, turned = (
+        evaluation.evaluate(
+            Projection(),
+            IMAGES,
+            sampler=samplers.StandardNormalSampler(latent_dim=3),
+            extractor=_flat,
+            measures=names,
+            principal_axes=principal_axes,
+        )
+        for principal_axes in (False, True)
+    )
+    for name in names:
+        assert as_they_are[name].reports == turned[name].reports
+
+
+class _Curved(Projection):
+    """Its decoder is not linear, and its images are large enough for a pyramid."""
+
+    def encode(self, images):
+        return tf.cast(tf.reshape(images, (len(images), -1))[:, :3], tf.float32)
+
+    def decode(self, latents):
+        waves = tf.sin(tf.convert_to_tensor(latents) @ self._weights) / 2 + 0.5
+        return tf.reshape(waves, (-1, 16, 16, 1))
+
+    _weights = np.random.default_rng(4).normal(size=(3, 256)).astype("float32")
+
+
+def test_seed_is_that_of_all_draws():
+    images = np.random.default_rng(0).random((64, 16, 16, 1)).astype("float32")
+    images[:, 0, :3, 0] = (FACTORS[:64] + images[:, 0, :3, 0]) / 4
+    model, sampler = _Curved(), samplers.StandardNormalSampler(latent_dim=3)
+    names = [
+        "orthogonality_of_variation",
+        "irs",
+        _LARGE_ONLY,
+        "kernel_distance",
+        "sliced_wasserstein_distance",
+    ]
+    found = evaluation.evaluate(
+        model,
+        images,
+        factors=FACTORS[:64],
+        sampler=sampler,
+        extractor=_flat,
+        measures=names,
+        preset=dataclasses.replace(PRESETS["full"], num_pyramid_images=64),
+        num_rotations=2,
+        num_resamples=2,
+        num_draws=2,
+        seed=5,
+    )
+    latents = np.asarray(model.encode(images))
+    assert found[names[0]].report == metrics.orthogonality_of_variation(
+        model.decode, latents, seed=5
+    )
+    given = metrics.irs, latents, FACTORS[:64]
+    control = metrics.random_rotation_control(*given, num_rotations=2, seed=5)
+    assert found["irs"].rotation_control.rotated_means == control.rotated_means
+    interval = metrics.bootstrap_interval(*given, num_resamples=2, seed=5)
+    assert found["irs"].bootstrap.low == interval.low
+    drawn = [np.asarray(model.decode(sampler.sample(64, seed=seed))) for seed in (5, 6)]
+    drawn = [np.round(255 * each).astype("uint8") for each in drawn]
+    features = [np.float32(each.reshape(64, -1) / 255) for each in drawn]
+    real = images.reshape(64, -1)
+    protocol = {"protocol": "features of _flat", "seed": 5}
+    for index in range(2):
+        assert found[_LARGE_ONLY].reports[index].value == pytest.approx(
+            metrics.laplacian_sliced_wasserstein_distance(images, drawn[index], seed=5).value,
+            rel=1e-5,
+        )
+        assert found["kernel_distance"].reports[index].value == pytest.approx(
+            metrics.kernel_distance(real, features[index], subset_size=32, **protocol).value,
+            rel=1e-4,
+        )
+        assert found["sliced_wasserstein_distance"].reports[index].value == pytest.approx(
+            metrics.sliced_wasserstein_distance(real, features[index], **protocol).value, rel=1e-4
+        )
+
+
+def test_pyramid_takes_as_many_generated_images_as_real_ones():
+    images = np.random.default_rng(0).random((64, 16, 16, 1))
+    found = evaluation.evaluate(
+        _Curved(),
+        images,
+        sampler=samplers.StandardNormalSampler(latent_dim=3),
+        measures=[_LARGE_ONLY],
+        preset=dataclasses.replace(PRESETS["full"], num_pyramid_images=32),
+    )
+    assert found[_LARGE_ONLY].report.num_generated == found[_LARGE_ONLY].report.num_real == 32
+
+
+def test_mode_that_is_kept_needs_no_note():
+    def extractor(images):
+        return _flat(images)
+
+    mode = metrics.INCEPTION_MODES["strkm_authors"]
+    extractor.mode = dataclasses.replace(mode, num_samples=600, num_draws=2)
+    given = {"extractor": extractor, "measures": ["reconstruction_error", "frechet_distance"]}
+    found = evaluation.evaluate(Projection(), IMAGES, sampler=SAMPLER, **given)
+    assert found.notes == ()
+    assert found.settings["num_draws"] == 2
+    without_sampler = evaluation.evaluate(Projection(), IMAGES[:9], **given)
+    assert [*without_sampler.measured] == ["reconstruction_error"]
+    assert without_sampler.notes == ()
+
+
+def test_plain_data_holds_the_first_report_and_the_table_its_protocol():
+    measured = _everything()["frechet_distance"]
+    assert measured.as_dict()["report"]["value"] == measured.reports[0].value
+    assert "features of _flat." in _everything().to_markdown()
+
+
+def test_number_that_is_not_defined_is_no_score():
+    images = np.full((8, 6, 6, 1), 0.5, "float32")
+    found = evaluation.evaluate(Projection(), images, measures=["reconstruction_error"])
+    scores = found["reconstruction_error"].scores
+    assert set(scores) == {"squared_error", "mean_squared_error"}
+    assert "unexplained_variance" not in found.to_markdown()
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_kinds_are_told_to_all_scores_but_those_of_the_literal_definition():
+    all_alike = {
+        "dci_lasso": "continuous",
+        "dci_random_forest": "continuous",
+        "dci_gradient_boosting": "categorical",
+        "sap_score": "categorical",
+    }
+    for measured in _everything().measured.values():
+        if measured.group == "disentanglement":
+            kind = all_alike.get(measured.name)
+            expected = (kind,) * 3 if kind else ("categorical", "continuous", "circular")
+            assert measured.report.factor_kinds == expected, measured.name
+
+
+def test_images_in_the_order_of_their_factors_are_chosen_at_random():
+    order = np.lexsort(FACTORS.T)
+    preset = evaluation.Preset(100, 50, 10, ("mutual_information_gap", "dci_lasso"))
+    found = evaluation.evaluate(
+        Projection(), IMAGES[order], factors=FACTORS[order], preset=preset, seed=1
+    )
+    assert not found["dci_lasso"].report.constant_factors
+    rows = np.random.default_rng(1).permutation(600)[:100]
+    latents = np.asarray(Projection().encode(IMAGES[order][rows]))
+    expected = metrics.mutual_information_gap(latents, FACTORS[order][rows])
+    assert found["mutual_information_gap"].report.scores == expected.scores
+
+
+def test_codes_are_chosen_at_random():
+    class Bent(Projection):
+        def decode(self, latents):
+            return super().decode(tf.square(latents))
+
+    latents = np.asarray(Projection().encode(IMAGES))
+    rows = np.random.default_rng(2).permutation(600)[:20]
+    expected = metrics.orthogonality_of_variation(Bent().decode, latents[rows], seed=2)
+    preset = evaluation.Preset(600, 20, 10, ("orthogonality_of_variation",))
+    found = evaluation.evaluate(Bent(), IMAGES, preset=preset, seed=2)
+    assert found["orthogonality_of_variation"].report == expected
+
+
+def test_sap_by_kind_is_another_score_even_if_all_factors_are_continuous():
+    factors = FACTORS + np.random.default_rng(0).normal(size=FACTORS.shape)
+    found = evaluation.evaluate(
+        Projection(),
+        IMAGES,
+        factors=factors,
+        factor_kinds=["continuous"] * 3,
+        measures=["sap_score", "sap_score_by_kind", "dci_lasso_by_kind"],
+    )
+    assert [*found.measured] == ["sap_score_by_kind"]
+    assert found["sap_score_by_kind"].scores["sap_score"] > 0.3
+
+
+def test_control_that_cannot_be_taken_leaves_the_score(monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("too few rows in a half.")
+
+    monkeypatch.setattr(metrics, "bootstrap_interval", refuse)
+    found = evaluation.evaluate(
+        Projection(), IMAGES, factors=FACTORS, measures=["irs"], num_rotations=1, num_resamples=2
+    )
+    assert found["irs"].bootstrap is None
+    assert found["irs"].rotation_control is not None
+    assert found["irs"].as_dict()["notes"] == ["no bootstrap: too few rows in a half"]
+    assert "- no bootstrap: too few rows in a half (irs)." in found.to_markdown()
+
+
+def test_measure_without_room_is_left_out(monkeypatch):
+    def exhaust(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(metrics, "reconstruction_error", exhaust)
+    found = evaluation.evaluate(
+        Projection(), IMAGES, measures=["reconstruction_error", "orthogonality_of_variation"]
+    )
+    assert found.skipped == {"reconstruction_error": "MemoryError"}
+    assert [*found.measured] == ["orthogonality_of_variation"]
+
+
+def test_there_are_as_many_principal_axes_as_latents_even_of_few_images():
+    model = Projection(slice(0, 7))
+    model.decode = lambda latents: tf.reshape(
+        tf.pad(tf.convert_to_tensor(latents), [[0, 0], [0, 29]]), (-1, 6, 6, 1)
+    )
+    found = evaluation.evaluate(
+        model, IMAGES[:5], principal_axes=True, measures=["orthogonality_of_variation"]
+    )
+    assert found.settings["latent_dim"] == 7
+    assert found["orthogonality_of_variation"].scores["off_diagonal_share"] < 1e-6
+
+
+def test_images_must_be_those_of_the_model():
+    model = Projection()
+    model.image_shape = (8, 8, 1)
+    with pytest.raises(ValueError, match=r"\(num_images, 8, 8, 1\).*\(600, 6, 6, 1\)"):
+        evaluation.evaluate(model, IMAGES)

@@ -88,7 +88,7 @@ def check_inputs(
             "`latents` must have two columns or more, since every score compares latents. "
             f"Received: latents.shape={latents.shape}."
         )
-    names = _factor_names(factor_names, factors.shape[1])
+    names = check_factor_names(factor_names, factors.shape[1])
     kinds = parse_factor_kinds(factor_kinds, factors)
     varies = np.ptp(factors, axis=0) > 0
     if varies.sum() < 2:
@@ -192,7 +192,8 @@ def _check_rows(latents: np.ndarray, factors: np.ndarray) -> None:
         )
 
 
-def _factor_names(names: Sequence | None, num_factors: int) -> tuple[str, ...]:
+def check_factor_names(names: Sequence | None, num_factors: int) -> tuple[str, ...]:
+    """The names, `factor_0` and so on by default; raises unless there is one for each factor."""
     if names is None:
         return tuple(f"factor_{index}" for index in range(num_factors))
     if isinstance(names, str) or len(names) != num_factors or len(set(names)) != num_factors:
