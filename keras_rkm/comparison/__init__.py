@@ -1,0 +1,22 @@
+"""Studies: methods compared at equal networks, images, steps and tuning, over seeds."""
+
+from .gallery import write_gallery
+from .report import Choice, choose, paired_interval, to_markdown, write_csv
+from .runner import Finished, run_cells
+from .study import Cell, Study, StudyError, parse_study, read_study
+
+__all__ = [
+    "Cell",
+    "Choice",
+    "Finished",
+    "Study",
+    "StudyError",
+    "choose",
+    "paired_interval",
+    "parse_study",
+    "read_study",
+    "run_cells",
+    "to_markdown",
+    "write_csv",
+    "write_gallery",
+]

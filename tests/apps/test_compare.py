@@ -1,0 +1,136 @@
+"""`keras-rkm compare`: a study from its file to its report."""
+
+import csv
+import re
+import shutil
+
+import pytest
+
+STUDY = """
+seeds = [0, 1]
+
+[images]
+name = "dsprites_like"
+num_images = 128
+image_size = 16
+num_test_images = 150
+
+[training]
+steps = 25
+batch_size = 32
+latent_dim = 2
+capacity = 2
+feature_dim = 8
+
+[measuring]
+measures = ["reconstruction_error", "dci_lasso"]
+rotations = ["none", "random"]
+samplers = ["gaussian"]
+
+[tuning]
+seeds = [5]
+score = "reconstruction/reconstruction_error/squared_error"
+
+[[methods]]
+name = "St-RKM"
+model = "StiefelRKM"
+settings = [{}, {mean_penalty = 0.0}]
+
+[[methods]]
+name = "AE"
+model = "AutoEncoder"
+settings = [{}, {name = "other"}]
+"""
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("studies") / "tiny.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def compare(run_alone):
+    def run(study, folder, *arguments):
+        return run_alone("compare", f"--study={study}", f"--output_dir={folder}", *arguments)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where the results of the first test stay for the others."""
+    return tmp_path_factory.mktemp("kept") / "results"
+
+
+def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
+    result = compare(study_file, kept)
+    assert result.status == 0, result.err
+    assert "tuning 4/4" in result.out
+    assert "reported 4/4" in result.out
+    report = (kept / "report.md").read_text()
+    assert "| St-RKM | StiefelRKM | 2 |" in report
+    assert "Differences to St-RKM" in report
+    assert "keras-rkm compare --study=" in report
+    assert "![traversal-none](pictures/ae-traversal.png)" in report
+    assert (kept / "pictures" / "st-rkm-samples-gaussian.png").is_file()
+    with (kept / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["seed"] for row in rows} == {"0", "1", "5"}
+    assert {row["method"] for row in rows} == {"St-RKM", "AE"}
+    times = {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
+    assert len(times) == 8
+    again = compare(study_file, kept)
+    assert again.status == 0, again.err
+    assert times == {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
+    assert (kept / "report.md").read_text() == report
+
+
+def test_study_that_lost_a_cell_runs_that_one_alone(compare, study_file, kept, tmp_path):
+    folder = shutil.copytree(kept, tmp_path / "results")
+    lost = folder / "cells" / "ae"
+    (first, *_) = sorted(lost.iterdir())
+    shutil.rmtree(first)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+    result = compare(study_file, folder, "--num_workers=1")
+    assert result.status == 0, result.err
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+    assert set(after) - set(before) == {first / "result.json"}
+    assert all(after[path] == before[path] for path in before)
+    report = (folder / "report.md").read_text()
+    assert report.count("|") == (kept / "report.md").read_text().count("|")
+
+
+def test_model_that_fails_is_told_and_the_others_are_reported(compare, tmp_path):
+    text = STUDY.split("[tuning]")[0].replace("seeds = [0, 1]", "seeds = [0]")
+    text += '[[methods]]\nname = "good"\nmodel = "AutoEncoder"\nsettings = [{}]\n'
+    text += '[[methods]]\nname = "bad"\nmodel = "AutoEncoder"\nsettings = [{beta = 2.0}]\n'
+    (tmp_path / "study.toml").write_text(text)
+    result = compare(tmp_path / "study.toml", tmp_path / "results")
+    assert result.status == 1
+    assert "1 models could not be trained or measured" in result.error
+    assert "{'beta': 2.0}" in result.error
+    assert "| good |" in (tmp_path / "results" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[training]", "[trainings]"), r"Unknown: trainings|needs a table \[training\]"),
+        (("steps = 25", "steps = -1"), "steps must be a positive int"),
+        (("settings = [{}, {mean_penalty = 0.0}]", "settings = [{}]"), "equal tuning"),
+    ],
+)
+def test_mistakes_in_the_file_are_told_in_one_line(compare, tmp_path, change, message):
+    (tmp_path / "study.toml").write_text(STUDY.replace(*change))
+    result = compare(tmp_path / "study.toml", tmp_path / "results")
+    assert result.status == 1
+    assert re.search(message, result.error)
+    assert not (tmp_path / "results").exists()
+
+
+def test_study_file_must_be_there(compare, tmp_path):
+    result = compare(tmp_path / "nowhere.toml", tmp_path / "results")
+    assert result.status == 1
+    assert "nowhere.toml' cannot be read" in result.error
