@@ -32,7 +32,7 @@ FLAGS = flags.FLAGS
 
 
 def main(argv):
-    """Trains, turns the basis to its principal axes, and writes everything."""
+    """Trains, turns the basis to better axes, and writes everything."""
     del argv
     folder = _open_folder()
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
@@ -135,14 +135,16 @@ def _finish(
     num_steps: int,
     seconds: float,
 ) -> None:
-    """Turns the basis to the principal axes; writes model, sampler, metrics and pictures."""
+    """Turns the basis to better axes; writes model, sampler, metrics and pictures."""
     train_batches = train.batches(FLAGS.batch_size, shuffle=False)
     held_out_batches = held_out.batches(FLAGS.batch_size, shuffle=False)
-    axes = model.fit_principal_axes(train_batches)
+    axes = model.fit_principal_axes(train_batches, FLAGS.axes, seed=FLAGS.seed)
     print(
-        f"Principal axes: {model.latent_dim} of them explain "
+        f"Axes ({axes.method}): {model.latent_dim} of them explain "
         f"{axes.explained_variance_ratio.sum():.1%} of the variance of the features."
     )
+    for note in axes.notes:
+        print(f"Axes: {note}.")
     sampler = _adapted_sampler(model, train_batches)
     write_atomically(folder.model_file, model.save)
     write_atomically(folder.sampler_file, sampler.save)
@@ -151,6 +153,7 @@ def _finish(
     folder.write_metrics(
         {
             **{name: float(value) for name, value in losses.items()},
+            "axes": axes.method,
             "explained_variance": axes.explained_variance.tolist(),
             "explained_variance_ratio": axes.explained_variance_ratio.tolist(),
             "principal_angles": axes.principal_angles.tolist(),

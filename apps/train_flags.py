@@ -72,6 +72,13 @@ UPDATE = flags.DEFINE_enum(
     ["simultaneous", "alternating"],
     "Whether basis and networks take their steps from one gradient.",
 )
+AXES = flags.DEFINE_enum(
+    "axes",
+    "rotate",
+    ["rotate", "recompute", "ica", "joint_diagonalization"],
+    "Which axes the basis gets after training: its principal axes, those of all features, the "
+    "least dependent ones, or those along which the decoder changes images most orthogonally.",
+)
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Adam's, for the networks.")
 BASIS_LEARNING_RATE = flags.DEFINE_float("basis_learning_rate", 1e-2, "Cayley ADAM's.")
 EPOCHS = flags.DEFINE_integer(

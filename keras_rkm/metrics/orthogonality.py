@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .decoder_gram import decoder_grams
+from keras_rkm._decoder_gram import decoder_grams
+
 from .feature_checks import as_features, check_int
 from .reports import Report
 

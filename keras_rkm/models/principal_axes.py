@@ -1,8 +1,10 @@
-"""The principal axes of features that are seen one batch at a time. NumPy and SciPy, float64."""
+"""The axes of features that are seen one batch at a time. NumPy and SciPy, float64."""
 
 import dataclasses
 
 import numpy as np
+
+from keras_rkm.rotations.rotation import with_fixed_signs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,41 +12,72 @@ class PrincipalAxes:
     """What `StiefelRKM.fit_principal_axes` found.
 
     Attributes:
+        method: Str, how the axes were chosen.
         num_samples: Int, the number of images seen.
-        explained_variance: `(latent_dim,)`, the variances of the latents, descending.
+        explained_variance: `(latent_dim,)`, the variances of the latents, descending. The latents
+            are uncorrelated after `"rotate"` and `"recompute"` only.
         explained_variance_ratio: `(latent_dim,)`, their shares of the variance of all features.
         principal_angles: `(latent_dim,)` in radians, between the span of the basis that was
             trained and that of the leading eigenvectors of the feature covariance, ascending.
+        rotation: `(latent_dim, latent_dim)`, `old_basis' new_basis`: the new axes in coordinates of
+            the old latents. Orthogonal but for `"recompute"`.
         feature_covariance: `(feature_dim, feature_dim)`.
+        notes: Tuple of str, what one should know before using the axes.
     """
 
+    method: str
     num_samples: int
     explained_variance: np.ndarray
     explained_variance_ratio: np.ndarray
     principal_angles: np.ndarray
+    rotation: np.ndarray
     feature_covariance: np.ndarray = dataclasses.field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
-def rotate_to_principal_axes(basis, feature_covariance):
-    """Turns `basis` inside its span so that the latents are uncorrelated, variances descending.
+class RowSample:
+    """Rows drawn evenly, without replacement, from batches that are seen once [1].
+
+    Which they are depends on `seed` and on the order of the rows, not on how they are batched.
 
     Args:
-        basis: `(feature_dim, latent_dim)`, orthonormal columns.
-        feature_covariance: `(feature_dim, feature_dim)`.
+        num_rows: Positive int, how many are kept; all of them if there are fewer.
+        seed: Int.
 
-    Returns:
-        The new basis and its explained variances, `(latent_dim,)`.
+    References:
+        [1] J. S. Vitter, "Random Sampling with a Reservoir", ACM Transactions on Mathematical
+            Software 11(1), 1985, Algorithm R.
     """
-    basis = np.asarray(basis, dtype=np.float64)
-    variances, rotation = np.linalg.eigh(basis.T @ feature_covariance @ basis)
-    return _with_fixed_signs(basis @ rotation[:, ::-1]), np.maximum(variances[::-1], 0)
+
+    def __init__(self, num_rows: int, seed: int):
+        self._num_rows = num_rows
+        self._generator = np.random.default_rng(seed)
+        self._num_seen = 0
+        self._rows = None
+
+    def add(self, batch: np.ndarray) -> None:
+        """Sees the rows of `batch`, `(batch_size, dim)`."""
+        if self._rows is None:
+            self._rows = np.empty((self._num_rows, batch.shape[1]), batch.dtype)
+        seen = np.arange(self._num_seen, self._num_seen + len(batch))
+        # The row that comes n-th takes the place of any of n; the first ones take their own.
+        places = self._generator.integers(0, seen + 1)
+        places = np.where(seen < self._num_rows, seen, places)
+        kept = places < self._num_rows
+        self._rows[places[kept]] = batch[kept]  # of two for one place NumPy keeps the last
+        self._num_seen += len(batch)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The sample, `(at most num_rows, dim)`."""
+        return self._rows[: self._num_seen]
 
 
 def leading_eigenvectors(feature_covariance, latent_dim):
     """The `latent_dim` eigenvectors of largest eigenvalue as columns, and these, descending."""
     variances, vectors = np.linalg.eigh(feature_covariance)
     order = np.arange(len(variances) - 1, len(variances) - 1 - latent_dim, -1)
-    return _with_fixed_signs(vectors[:, order]), np.maximum(variances[order], 0)
+    return with_fixed_signs(vectors[:, order]), np.maximum(variances[order], 0)
 
 
 def principal_angles(basis, other_basis):
@@ -52,9 +85,3 @@ def principal_angles(basis, other_basis):
     from scipy.linalg import subspace_angles
 
     return subspace_angles(np.asarray(basis, np.float64), other_basis)[::-1]
-
-
-def _with_fixed_signs(vectors):
-    """Makes the largest entry of every column positive: an eigenvector has no sign of its own."""
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[np.newaxis], axis=0)
-    return vectors * np.where(largest < 0, -1, 1)

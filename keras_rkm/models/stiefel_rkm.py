@@ -8,17 +8,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rkm import _moments, losses
+from keras_rkm import _moments, losses, rotations
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import image_checks, principal_axes
 from keras_rkm.models.argument_checks import check_choice, check_not_negative, feature_dim_of
 from keras_rkm.optimizers import CayleyAdam, ConstraintRouter
+from keras_rkm.rotations.rotation import with_fixed_signs
 
 _MODES = ("deterministic", "noisy", "split")
 _CENTERINGS = ("none", "batch")
 _UPDATES = ("simultaneous", "alternating")
 _KERAS_BATCH_SIZE = 32
+_NUM_SAMPLED_CODES = 10_000  # by which axes are found that no sums tell
 
 
 class EnergyTerms(NamedTuple):
@@ -379,8 +381,8 @@ class StiefelRKM(keras.Model):
                 ) from error
             raise
 
-    def fit_principal_axes(self, data, method="rotate", *, batch_size=256):
-        """Makes the columns of U the principal axes of the features, in one pass over `data`.
+    def fit_principal_axes(self, data, method="rotate", *, batch_size=256, seed=0):
+        """Chooses the columns of U, by default the principal axes, in one pass over `data`.
 
         It also replaces the tracked `feature_mean` by the exact one. Takes O(feature_dim^2) memory
         however many images there are; the sums are float64.
@@ -388,40 +390,70 @@ class StiefelRKM(keras.Model):
         Args:
             data: Array of images, or a `tf.data.Dataset` of batches `images` or
                 `(images, labels)`: usually the training set.
-            method: `"rotate"` turns U inside its span, which leaves every reconstruction as it was.
-                `"recompute"` replaces U by the leading eigenvectors of the feature covariance, as
-                in the authors' code, which can move the span from under the decoder.
+            method: All but `"recompute"` turn U inside its span, which leaves every reconstruction
+                as it was.
+                `"rotate"`: to the principal axes.
+                `"ica"`: to the axes along which latents depend on each other the least, see
+                `keras_rkm.rotations.ica_rotation`, judged by 10,000 images drawn from all.
+                `"joint_diagonalization"`: to the axes along which the decoder changes images in the
+                most orthogonal directions, see
+                `keras_rkm.rotations.joint_diagonalization_rotation`, at the codes of 256 of these.
+                `"recompute"`: U becomes the leading eigenvectors of the feature covariance, as in
+                the authors' code, which can move the span from under the decoder.
             batch_size: Positive int, for arrays.
+            seed: Int, selects the images that are drawn.
 
         Returns:
-            A `keras_rkm.models.principal_axes.PrincipalAxes`.
+            A `keras_rkm.models.principal_axes.PrincipalAxes`. Its variances are those along the new
+            axes; after `"ica"` and `"joint_diagonalization"` the latents may be correlated.
 
         Raises:
-            ValueError: If `method` is unknown or the images cannot be used, as in `fit`.
+            ValueError: If `method` is unknown, the images cannot be used, as in `fit`, or the axes
+                are to be found by a method that needs latents that vary, and they do not.
         """
-        check_choice("method", method, ("rotate", "recompute"))
+        check_choice("method", method, (*rotations.METHODS, "recompute"))
         image_checks.check_images(
             data, image_shape=self.image_shape, unit_range=False, min_images=1
         )
-        moments = _moments.moments(self._feature_batches(data, batch_size))
+        sample = principal_axes.RowSample(_NUM_SAMPLED_CODES, seed)
+        moments = _moments.moments(self._feature_batches(data, batch_size, sample))
         covariance = moments.covariance
         leading, leading_variance = principal_axes.leading_eigenvectors(covariance, self.latent_dim)
-        angles = principal_axes.principal_angles(self.basis, leading)
-        if method == "rotate":
-            basis, variance = principal_axes.rotate_to_principal_axes(self.basis, covariance)
+        old_basis = self.basis.numpy().astype("float64")
+        if method == "recompute":
+            basis, variance, notes = leading, leading_variance, ()
         else:
-            basis, variance = leading, leading_variance
+            rotation = self._find_rotation(method, sample.rows, moments, seed)
+            basis = with_fixed_signs(old_basis @ rotation.matrix)
+            variance, notes = rotation.variances, rotation.notes
         self._turn_basis(basis)
         self.centering.set_mean(moments.mean)
         total = np.trace(covariance)
         self._explained_variance.assign(variance)
         self._feature_variance.assign(total)
         return principal_axes.PrincipalAxes(
+            method=method,
             num_samples=moments.num_samples,
             explained_variance=variance,
             explained_variance_ratio=variance / total if total > 0 else np.zeros_like(variance),
-            principal_angles=angles,
+            principal_angles=principal_axes.principal_angles(old_basis, leading),
+            rotation=old_basis.T @ basis,
             feature_covariance=covariance,
+            notes=notes,
+        )
+
+    def _find_rotation(self, method, codes, moments, seed):
+        """Looks for better axes in the span of U; `codes` are those of the features, `U'phi`."""
+        basis = self.basis.numpy().astype("float64")
+        if self.decoder_centering == "batch":
+            codes = codes - moments.mean @ basis
+        return rotations.find_rotation(
+            codes,
+            method,
+            decode=self._decode_code,
+            covariance=basis.T @ moments.covariance @ basis,
+            dtype=self.projection.compute_dtype,
+            seed=seed,
         )
 
     def _turn_basis(self, basis):
@@ -433,7 +465,8 @@ class StiefelRKM(keras.Model):
             if isinstance(optimizer.basis_optimizer, CayleyAdam) and self.projection.trainable:
                 optimizer.basis_optimizer.turn(self.basis, rotation)
 
-    def _feature_batches(self, data, batch_size):
+    def _feature_batches(self, data, batch_size, sample):
+        """Yields the features of batches; `sample` sees their codes `U'phi`."""
         if not isinstance(data, tf.data.Dataset):
             data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
         elif data.cardinality() == tf.data.INFINITE_CARDINALITY:
@@ -443,16 +476,18 @@ class StiefelRKM(keras.Model):
             )
 
         @tf.function(reduce_retracing=True)
-        def features(images):
-            return self._features(images)[0]
+        def features_and_codes(images):
+            features = self._features(images)[0]
+            return features, self.projection(features)
 
         for index, element in enumerate(data):
-            batch = features(_images_of(element)).numpy()
+            batch, codes = (part.numpy() for part in features_and_codes(_images_of(element)))
             if not np.isfinite(batch).all():
                 raise ValueError(
                     f"The features of batch {index} are not finite. Received: NaN or Inf in its "
                     "images or in the weights of the encoder."
                 )
+            sample.add(codes)
             yield batch
 
     @property

@@ -88,6 +88,26 @@ def test_model_of_the_run_has_its_axes_in_order_and_its_metrics(finished):
     assert losses["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
 
 
+def test_axes_are_those_of_the_flag(finished, train_run, tmp_path):
+    assert _metrics(finished)["axes"] == "rotate"
+    assert "--axes=rotate" in (finished / "flags.txt").read_text()
+    bases = [keras.saving.load_model(finished / "model.keras").basis.numpy()]
+    for method in ("ica", "joint_diagonalization", "recompute"):
+        folder = tmp_path / method
+        result = train_run(folder, "--epochs=3", f"--axes={method}")
+        assert result.status == 0, result.err
+        assert f"Axes ({method}): 3 of them explain" in result.out
+        assert _metrics(folder)["axes"] == method
+        assert _history(folder) == _history(finished)
+        bases.append(keras.saving.load_model(folder / "model.keras").basis.numpy())
+        if method != "recompute":  # the span is the same
+            np.testing.assert_allclose(
+                bases[-1] @ bases[-1].T, bases[0] @ bases[0].T, atol=1e-5, err_msg=method
+            )
+    for index, basis in enumerate(bases):
+        assert all(np.abs(basis - other).max() > 1e-3 for other in bases[:index])
+
+
 def test_sampler_of_the_run_fits_its_latents(finished):
     model = keras.saving.load_model(finished / "model.keras")
     sampler = samplers.load_sampler(finished / "sampler.keras")

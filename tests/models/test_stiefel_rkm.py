@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 from keras_rkm import networks
+from keras_rkm._decoder_gram import decoder_grams
 from keras_rkm.manifolds import stiefel
-from keras_rkm.models import StiefelRKM
+from keras_rkm.models import StiefelRKM, stiefel_rkm
 from keras_rkm.optimizers import CayleyAdam, ConstraintRouter
 from tests.oracles import rkm as oracle
+from tests.oracles import rotations as rotations_oracle
 
 IMAGE_SHAPE = (4, 4, 1)
 FEATURE_DIM = 6
@@ -203,6 +205,10 @@ def _assert_equal_weights(model, reference, atol=0.0, trainable_only=False):
         )
 
 
+def _identity(dim):
+    return keras.Sequential([keras.Input((dim,)), keras.layers.Identity()])
+
+
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_it_recovers_pca(update):
     generator = np.random.default_rng(0)
@@ -213,11 +219,8 @@ def test_it_recovers_pca(update):
     covariance = np.cov(samples.T, bias=True)
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
 
-    def identity():
-        return keras.Sequential([keras.Input((dim,)), keras.layers.Identity()])
-
     model = StiefelRKM(
-        identity(), identity(), latent_dim, reconstruction_weight=0.0, mean_penalty=0.0,
+        _identity(dim), _identity(dim), latent_dim, reconstruction_weight=0.0, mean_penalty=0.0,
         reconstruction_loss="mean_squared_error", update=update, seed=0,
     )  # fmt: skip
     model.compile(steps_per_execution=50)
@@ -261,11 +264,92 @@ def test_rotation_keeps_reconstructions_and_decorrelates_the_latents(centering):
     assert float(stiefel.orthonormality_error(model.basis)) < 1e-6
 
 
+ROTATIONS = ("rotate", "ica", "joint_diagonalization")
+
+
+@pytest.mark.parametrize("centering", ["none", "batch"])
+@pytest.mark.parametrize("method", ROTATIONS)
+def test_every_rotation_stays_in_the_span_and_keeps_reconstructions(method, centering):
+    model = _trained(decoder_centering=centering)
+    images = _images(256)
+    model.fit_principal_axes(images)  # the exact mean
+    old_basis, before = model.basis.numpy(), model.reconstruct(images).numpy()
+    axes = model.fit_principal_axes(images, method)
+    assert axes.method == method
+    assert axes.notes == ()
+    np.testing.assert_allclose(model.reconstruct(images).numpy(), before, atol=1e-5)
+    np.testing.assert_allclose(old_basis @ axes.rotation, model.basis.numpy(), atol=1e-6)
+    np.testing.assert_allclose(axes.rotation.T @ axes.rotation, np.eye(3), atol=1e-6)
+    assert float(stiefel.orthonormality_error(model.basis)) < 1e-6
+    variances = model.encode(images).numpy().var(axis=0)
+    np.testing.assert_allclose(axes.explained_variance, variances, rtol=1e-4)
+    np.testing.assert_allclose(model.explained_variance.numpy(), axes.explained_variance, rtol=1e-6)
+    assert np.all(np.diff(axes.explained_variance) <= 0)
+    basis = model.basis.numpy()
+    assert np.all(np.take_along_axis(basis, np.abs(basis).argmax(axis=0)[None], axis=0) > 0)
+
+
+def test_ica_finds_the_sources_that_are_mixed_in_the_features():
+    """Uniform factors of equal variances along known orthogonal directions of the features."""
+    generator = np.random.default_rng(0)
+    directions = rotations_oracle.random_orthogonal(6, seed=1)[:, :3]
+    samples = (generator.uniform(-1, 1, (4000, 3)) @ directions.T + 2).astype("float32")
+    model = StiefelRKM(*(_identity(6) for _ in range(2)), 3, seed=0)
+    model.basis.assign(directions @ rotations_oracle.random_orthogonal(3, seed=2))
+    model.fit_principal_axes(samples)
+    assert rotations_oracle.mismatch(model.basis.numpy(), directions) > 0.05
+    model.fit_principal_axes(tf.data.Dataset.from_tensor_slices(samples).batch(300), "ica")
+    assert rotations_oracle.mismatch(model.basis.numpy(), directions) < 0.03
+
+
+@pytest.mark.parametrize("centering", ["none", "batch"])
+def test_joint_diagonalization_lessens_what_is_off_the_diagonal_of_the_jacobian(centering):
+    model, images = _trained(decoder_centering=centering), _images(256)
+    model.fit_principal_axes(images)
+
+    def off_diagonal():
+        latents = model.encode(images).numpy()
+        grams = decoder_grams(model.decode, latents, np.diag(latents.std(axis=0)))
+        return rotations_oracle.off_diagonal_sum(np.eye(3), grams)
+
+    before = off_diagonal()
+    axes = model.fit_principal_axes(images, "joint_diagonalization")
+    assert np.abs(axes.rotation - np.eye(3)).max() > 0.01
+    assert off_diagonal() < before
+
+
+def test_seed_selects_the_images_by_which_axes_are_found(monkeypatch):
+    monkeypatch.setattr(stiefel_rkm, "_NUM_SAMPLED_CODES", 100)
+    bases = []
+    for seed, batch_size in ((0, 256), (0, 37), (1, 256)):
+        model = _trained()
+        model.fit_principal_axes(_images(250), "ica", batch_size=batch_size, seed=seed)
+        bases.append(model.basis.numpy())
+    np.testing.assert_allclose(bases[0], bases[1], atol=1e-4)
+    assert np.abs(bases[0] - bases[2]).max() > 1e-2
+
+
+@pytest.mark.parametrize("method", ["ica", "joint_diagonalization"])
+def test_latents_that_do_not_vary_have_no_axes_to_find_and_the_model_stays(method):
+    model = _model()
+    before = [variable.numpy() for variable in model.variables]
+    with pytest.raises(ValueError, match="must vary, or no axis is better"):
+        model.fit_principal_axes(np.ones((8, *IMAGE_SHAPE), "float32"), method)
+    for ours, expected in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), expected)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="rotate, ica, joint_diagonalization, recompute.*'pca'"):
+        _model().fit_principal_axes(_images(), "pca")
+
+
 def test_recompute_takes_the_leading_eigenvectors_and_angles_tell_how_far_they_are():
     model = _trained()
     images = _images(256)
     before = model.basis.numpy()
     axes = model.fit_principal_axes(images, method="recompute")
+    np.testing.assert_allclose(axes.rotation, before.T @ model.basis.numpy(), atol=1e-5)
     covariance = np.cov(model.encoder(images).numpy().T.astype("float64"), bias=True)
     values, vectors = np.linalg.eigh(covariance)
     leading = vectors[:, ::-1][:, :3]
@@ -589,10 +673,11 @@ def test_principal_axes_name_the_batch_that_is_not_finite():
         _model().fit_principal_axes(tf.data.Dataset.from_tensor_slices(images).batch(8))
 
 
-def test_training_goes_on_after_the_axes_are_turned():
+@pytest.mark.parametrize("method", ROTATIONS)
+def test_training_goes_on_after_the_axes_are_turned(method):
     """The loss does not depend on the rotation inside the span, so neither may the training."""
     turned, straight = _trained(), _trained()
-    turned.fit_principal_axes(_images(256))
+    turned.fit_principal_axes(_images(256), method)
     for step in range(5):
         for model in (turned, straight):
             model.train_on_batch(_images(32, seed=step))
