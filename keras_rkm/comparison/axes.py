@@ -6,11 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rkm import rotations
-from keras_rkm._decoder_gram import decoder_grams
 from keras_rkm.datasets import Dataset
 
 _NUM_LATENTS = 10_000  # of training images, that a rotation is found from
-_NUM_CODES = 256
 _BATCH_SIZE = 256
 
 
@@ -54,9 +52,8 @@ def rotated_models(
         model: A trained model of this package.
         train: `Dataset`, the images that it was trained on.
         names: Entries of `keras_rkm.comparison.study.ROTATIONS`: `"none"`, the model's own axes;
-            `"principal"`, those of its latents; `"ica"`; `"joint_diagonalization"`; `"random"`, a
-            control.
-        seed: Int, of the random rotation and of ICA.
+            the methods of `keras_rkm.rotations.find_rotation`; `"random"`, a control.
+        seed: Int, of the random rotation and of what `find_rotation` looks at.
 
     Returns:
         A dict of `RotatedModel` by name.
@@ -69,24 +66,16 @@ def rotated_models(
             for i in starts
         ]
     ).astype("float64")
-    find = {
-        "none": lambda: np.eye(latents.shape[1]),
-        "principal": lambda: _principal(latents),
-        "ica": lambda: rotations.ica_rotation(latents, seed=seed).matrix,
-        "joint_diagonalization": lambda: _jointly_diagonalized(model, latents),
-        "random": lambda: _random(latents.shape[1], seed),
-    }
-    return {name: RotatedModel(model, find[name](), latents) for name in names}
-
-
-def _principal(latents: np.ndarray) -> np.ndarray:
-    return np.linalg.svd(latents - latents.mean(axis=0), full_matrices=False)[2].T
-
-
-def _jointly_diagonalized(model, latents: np.ndarray) -> np.ndarray:
-    codes = latents[:_NUM_CODES]
-    grams = decoder_grams(model.decode, codes, np.eye(codes.shape[1]))
-    return rotations.joint_diagonalization_rotation(grams, latents).matrix
+    matrices = {}
+    for name in names:
+        if name == "none":
+            matrices[name] = np.eye(latents.shape[1])
+        elif name == "random":
+            matrices[name] = _random(latents.shape[1], seed)
+        else:
+            found = rotations.find_rotation(latents, name, decode=model.decode, seed=seed)
+            matrices[name] = found.matrix
+    return {name: RotatedModel(model, matrix, latents) for name, matrix in matrices.items()}
 
 
 def _random(dim: int, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_rkm import rotations
 from keras_rkm.evaluation import MEASURES, PRESETS
 
 MODELS = (
@@ -20,7 +21,7 @@ MODELS = (
     "BetaTCVAE",
     "InfoGAN",
 )
-ROTATIONS = ("none", "principal", "ica", "joint_diagonalization", "random")
+ROTATIONS = ("none", *rotations.METHODS, "random")
 SAMPLERS = ("gaussian", "mixture_10", "standard_normal")
 
 

@@ -27,7 +27,7 @@ TOLD = {
             "irs",
             "laplacian_sliced_wasserstein_distance",
         ],
-        "rotations": ["none", "principal", "ica", "joint_diagonalization", "random"],
+        "rotations": ["none", "rotate", "ica", "joint_diagonalization", "random"],
         "samplers": ["gaussian", "mixture_10", "standard_normal"],
     },
     "methods": [
@@ -97,7 +97,7 @@ def test_axes_of_a_stiefel_rkm_are_principal_already(folder):
     rows = cells.read_result(STUDY, _cell(0), folder)["rows"]
     own, principal = (
         {(r["measure"], r["score"]): r["value"] for r in rows if r["rotation"] == name}
-        for name in ("none", "principal")
+        for name in ("none", "rotate")
     )
     for key, value in own.items():
         assert principal[key] == pytest.approx(value, abs=0.02), key
