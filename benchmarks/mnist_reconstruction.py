@@ -16,7 +16,6 @@ from pathlib import Path
 import _reporting
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 
 from keras_rkm import datasets, losses, models, networks
@@ -54,33 +53,6 @@ _THREADS = flags.DEFINE_integer("threads", 0, "Threads of TensorFlow; 0: its cho
 _HEADER = ("method", "seed", "steps", "test MSE", "/ VAE's", "CPU minutes")
 
 
-class VAE(keras.Model):
-    """A variational auto-encoder on networks that were made for something else.
-
-    The heads of the posterior read the features, and a Dense layer leads from the latents back to
-    them, where a StiefelRKM has U' and U.
-    """
-
-    def __init__(self, encoder, decoder, latent_dim, seed):
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.mean = keras.layers.Dense(latent_dim)
-        self.log_variance = keras.layers.Dense(latent_dim)
-        self.to_features = keras.layers.Dense(encoder.output_shape[-1])
-        self.noise = keras.random.SeedGenerator(seed)
-
-    def call(self, images, training=False):
-        features = self.encoder(images, training=training)
-        latents, log_variance = self.mean(features), self.log_variance(features)
-        if training:
-            divergence = tf.square(latents) + tf.exp(log_variance) - 1 - log_variance
-            self.add_loss(0.5 * tf.reduce_mean(tf.reduce_sum(divergence, axis=-1)))
-            noise = keras.random.normal(tf.shape(latents), seed=self.noise)
-            latents += tf.exp(0.5 * log_variance) * noise
-        return self.decoder(self.to_features(latents), training=training)
-
-
 def _networks(image_shape, seed):
     options = {"capacity": _CAPACITY.value}
     encoder = networks.convolutional_encoder(
@@ -93,13 +65,11 @@ def _networks(image_shape, seed):
 
 
 def _train_vae(training_set, batches, seed):
-    model = VAE(*_networks(training_set.image_shape, seed), _LATENT_DIM.value, seed)
-
-    def loss(images, reconstructions):
-        return losses.reconstruction_error(images, reconstructions, loss="binary_crossentropy")
-
-    model.compile(keras.optimizers.Adam(_LEARNING_RATE.value), loss=loss)
-    model.fit(batches.map(lambda images: (images, images)), shuffle=False, verbose=0)
+    model = models.VariationalAutoencoder(
+        *_networks(training_set.image_shape, seed), _LATENT_DIM.value, seed=seed
+    )
+    model.compile(keras.optimizers.Adam(_LEARNING_RATE.value))
+    model.fit(batches, shuffle=False, verbose=0)
     return model
 
 
@@ -116,12 +86,10 @@ def _train_rkm(training_set, batches, seed, options):
 def _squared_error(model, images):
     """The squared error summed over the pixels, mean over all images."""
     batches = images.batches(1_000, shuffle=False)
-    if isinstance(model, models.StiefelRKM):
-        reconstruct = tf.function(model.reconstruct, reduce_retracing=True)
-    else:
-        reconstruct = tf.function(lambda batch: model(batch), reduce_retracing=True)
     errors = [
-        losses.reconstruction_error(batch, reconstruct(batch), loss="mean_squared_error").numpy()
+        losses.reconstruction_error(
+            batch, model.reconstruct(batch), loss="mean_squared_error"
+        ).numpy()
         for batch in batches
     ]
     return float(np.concatenate(errors).mean(dtype=np.float64))

@@ -1,11 +1,12 @@
 """The training step of StiefelRKM against that of a plain auto-encoder of the same networks.
 
-    python benchmarks/training_step.py [--repeats=15 --steps=3]
+    python benchmarks/training_step.py [--repeats=15 --steps=3 --baseline=FactorVAE]
 
 The auto-encoder is `decoder(encoder(x))` as anybody would write it: stock `compile` and `fit` with
 Keras' Adam and the same loss, the cross-entropy summed over the pixels. All train on the same few
 batches, kept in memory, by the function that `fit` calls for each step, and take turns in one
 process. So the ratio is what the projection, the PCA term, the basis' optimizer and the logs cost.
+With --baseline another model of the package takes turns as well; with --modes= no StiefelRKM.
 """
 
 import itertools
@@ -23,6 +24,8 @@ _IMAGE_SHAPE = (28, 28, 1)
 _AUTO_ENCODER = "auto-encoder"
 _BARS = {"deterministic": 1.05, "split": 1.45}
 _NUM_BATCHES = 4
+_BASELINES = ("AutoEncoder", "VariationalAutoencoder", "FactorVAE", "BetaTCVAE", "InfoGAN")
+_OPTIONS = {"BetaTCVAE": {"dataset_size": 60_000}}
 
 _CAPACITY = flags.DEFINE_integer("capacity", 32, "Filters of the first convolution.", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=2)
@@ -33,6 +36,9 @@ _REPEATS = flags.DEFINE_integer("repeats", 15, "Turns of each model.", lower_bou
 _MODES = flags.DEFINE_list("modes", list(_BARS), "Reconstruction modes.")
 _UPDATES = flags.DEFINE_list("updates", ["simultaneous", "alternating"], "Update schemes.")
 _CENTERINGS = flags.DEFINE_list("centerings", ["none", "batch"], "Values of decoder_centering.")
+_CHOSEN_BASELINES = flags.DEFINE_multi_enum(
+    "baseline", [], _BASELINES, "Model of keras_rkm.models to time too; may be repeated."
+)
 _JIT_COMPILE = flags.DEFINE_enum(
     "jit_compile", "auto", ["auto", "true", "false"], "XLA, as in keras.Model.compile."
 )
@@ -78,6 +84,13 @@ def _stiefel_rkm(mode, update, centering):
     return model
 
 
+def _baseline(name):
+    options = {"latent_dim": _LATENT_DIM.value, "seed": _SEED.value, **_OPTIONS.get(name, {})}
+    model = getattr(models, name)(*_networks(), **options)
+    model.compile(jit_compile=_jit_compile())
+    return model
+
+
 def _batches():
     generator = np.random.default_rng(_SEED.value)
     shape = (_NUM_BATCHES * _BATCH_SIZE.value, *_IMAGE_SHAPE)
@@ -108,6 +121,8 @@ def main(argv):
     turns = {(_AUTO_ENCODER, "-", "-"): _turn(reference, batches)}
     for setting in itertools.product(_MODES.value, _UPDATES.value, _CENTERINGS.value):
         turns[setting] = _turn(_stiefel_rkm(*setting), batches)
+    for name in _CHOSEN_BASELINES.value:
+        turns[name, "-", "-"] = _turn(_baseline(name), batches)
     times = _reporting.interleaved_cpu_times(turns, repeats=_REPEATS.value)
 
     _reporting.print_setting(

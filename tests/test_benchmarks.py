@@ -95,11 +95,13 @@ def test_cayley_step_reports_every_shape_and_loop():
 def test_training_step_reports_every_setting():
     arguments = ("--capacity=2", "--batch_size=4", "--feature_dim=12", "--steps=1", "--repeats=2")
     # Not all eight: each traces a model for two seconds.
-    (rows,) = _tables("training_step", *arguments, "--modes=split", "--centerings=batch")
+    settings = ("--modes=split", "--centerings=batch", "--baseline=BetaTCVAE")
+    (rows,) = _tables("training_step", *arguments, *settings)
     assert [(row["model"], row["update"], row["centering"], row["bar"]) for row in rows] == [
         ("auto-encoder", "-", "-", "-"),
         ("split", "simultaneous", "batch", "<= 1.45"),
         ("split", "alternating", "batch", "-"),
+        ("BetaTCVAE", "-", "-", "-"),
     ]
     assert min(_floats(rows, "CPU ms a step")) > 0
     assert _floats(rows, "ratio")[0] == 1

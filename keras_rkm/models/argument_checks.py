@@ -1,5 +1,7 @@
 """What can be wrong with the arguments of a model."""
 
+import numbers
+
 
 def check_choice(name, value, choices):
     """Raises a ValueError unless the argument `name` has one of the values of `choices`."""
@@ -13,6 +15,12 @@ def check_not_negative(name, value):
     """Raises a ValueError unless the argument `name` is a number >= 0."""
     if not value >= 0:
         raise ValueError(f"`{name}` must be zero or a positive number. Received: {name}={value!r}")
+
+
+def check_positive_int(name, value):
+    """Raises a ValueError unless the argument `name` is an int >= 1."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a positive int. Received: {name}={value!r}")
 
 
 def feature_dim_of(encoder, decoder):

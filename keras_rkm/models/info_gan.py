@@ -1,0 +1,149 @@
+"""The InfoGAN."""
+
+import random
+
+import keras
+import tensorflow as tf
+
+from keras_rkm.models import variational
+from keras_rkm.models.adversarial import AdversarialModel, discriminator_loss
+from keras_rkm.models.argument_checks import check_not_negative, check_positive_int
+
+
+@keras.saving.register_keras_serializable(package="keras_rkm")
+class InfoGAN(AdversarialModel):
+    """Generative adversarial network whose codes can be read off its images [1].
+
+    The generator makes images `G(z, c)` of noise z and codes c, both standard normal (the paper's
+    codes are uniform), by a linear layer to features and `decoder`. A discriminator D and the
+    guess Q of the codes are linear in the features of one `encoder`. With logits d of D,
+
+        generator:          mean softplus(-d(G(z, c))) + information_weight * mean L
+        encoder, D and Q:   1/2 mean [softplus(-d(x)) + softplus(d(G(z, c)))]
+                            + information_weight * mean L
+
+    where `L = 1/2 ||c - Q(G(z, c))||^2`, the cross-entropy of a normal Q of unit variance less a
+    constant, bounds the mutual information of codes and images.
+
+    The latents of an image are Q's guess of its codes, and there are no others: a reconstruction
+    has the right codes, and other details, if training went well. `decode` puts zero for the noise,
+    `generate` draws it.
+
+    Args:
+        encoder: `keras.Model` from images to features, `(batch, feature_dim)`.
+        decoder: `keras.Model` from features, `(batch, feature_dim)`, to images.
+        latent_dim: Positive int, the number of codes.
+        noise_dim: Positive int, the number of noise values. Defaults to 62, that of the paper for
+            MNIST.
+        information_weight: Float >= 0. Defaults to 1.0, that of the paper.
+        **kwargs: `seed`, for the weights between the networks and the noise; `name` and the like,
+            for `keras.Model`.
+
+    Input shape: `(batch, height, width, channels)`, as the encoder has it. Output shape: the same
+    (the reconstructions).
+
+    `compile` takes two optimizers, by default those of the paper: `optimizer`, of the generator,
+    `Adam(1e-3, beta_1=0.5)`, and `discriminator_optimizer`, of all else, `Adam(2e-4, beta_1=0.5)`.
+
+    Raises:
+        ValueError: If an argument is out of range, or the two networks do not fit together.
+
+    >>> model = keras_rkm.models.InfoGAN(
+    ...     keras_rkm.networks.dense_encoder((8, 8, 1), 16, hidden_dims=(32,)),
+    ...     keras_rkm.networks.dense_decoder(16, (8, 8, 1), hidden_dims=(32,)),
+    ...     latent_dim=3,
+    ... )
+    >>> model.compile()
+    >>> images = np.random.default_rng(0).random((64, 8, 8, 1), "float32")
+    >>> history = model.fit(images, verbose=0)
+    >>> sampler = keras_rkm.samplers.StandardNormalSampler(latent_dim=3)
+    >>> model.generate(2, sampler, seed=0).shape
+    TensorShape([2, 8, 8, 1])
+
+    References:
+        [1] X. Chen, Y. Duan, R. Houthooft, J. Schulman, I. Sutskever, P. Abbeel, "InfoGAN:
+            Interpretable Representation Learning by Information Maximizing Generative Adversarial
+            Nets", NeurIPS 2016, arXiv:1606.03657.
+    """
+
+    log_names = ("loss", "discriminator_loss", "information_loss")
+
+    def __init__(
+        self, encoder, decoder, latent_dim, noise_dim=62, information_weight=1.0, **kwargs
+    ):
+        check_positive_int("noise_dim", noise_dim)
+        check_not_negative("information_weight", information_weight)
+        super().__init__(encoder, decoder, latent_dim, **kwargs)
+        self.noise_dim = int(noise_dim)
+        self.information_weight = information_weight
+        self.codes_to_features = self._dense(
+            "codes_to_features", self.noise_dim + self.latent_dim, self.feature_dim
+        )
+        self.logits = self._dense("logits", self.feature_dim, 1)
+        self.codes = self._dense("codes", self.feature_dim, self.latent_dim)
+
+    @property
+    def _discriminator_layers(self):
+        return [self.encoder, self.logits, self.codes]
+
+    @property
+    def _default_optimizers(self):
+        return tuple(keras.optimizers.Adam(rate, beta_1=0.5) for rate in (1e-3, 2e-4))
+
+    def generate(self, num_samples, sampler, seed=None):
+        """Draws codes from `sampler` and noise, and returns their images.
+
+        Args:
+            num_samples: Positive int.
+            sampler: Anything with `sample(num_samples, seed=...)` that returns latents, as in
+                `keras_rkm.samplers`.
+            seed: Int or None, for both.
+        """
+        codes = tf.cast(sampler.sample(num_samples, seed=seed), self.variable_dtype)
+        noise_seed = tf.constant([random.getrandbits(31) if seed is None else seed, 0], tf.int64)
+        return self._generate(codes, noise_seed)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _generate(self, codes, noise_seed):
+        return self._images_of_codes(codes, self._noise(tf.shape(codes)[0], noise_seed))
+
+    def _noise(self, batch_size, seed):
+        return self._normal([batch_size, self.noise_dim], seed)
+
+    def _normal(self, shape, seed):
+        return tf.random.stateless_normal(shape, seed, dtype=self.variable_dtype)
+
+    def _latents(self, images, training=False):
+        return self.codes(self._features(images, training))
+
+    def _images(self, latents, training=False):
+        noise = tf.zeros([tf.shape(latents)[0], self.noise_dim], latents.dtype)
+        return self._images_of_codes(latents, noise, training)
+
+    def _images_of_codes(self, codes, noise, training=False):
+        features = self.codes_to_features(tf.concat([noise, codes], axis=-1))
+        return self.decoder(features, training=training)
+
+    def _values(self, images, noise_seed, training):
+        noise_seed, codes_seed = variational.split_seed(noise_seed)
+        batch_size = tf.shape(images)[0]
+        codes = self._normal([batch_size, self.latent_dim], codes_seed)
+        generated = self._images_of_codes(codes, self._noise(batch_size, noise_seed), training)
+        generated_features = self._features(generated, training)
+        generated_logits = self.logits(generated_features)
+        errors = tf.square(codes - self.codes(generated_features))
+        information_loss = 0.5 * tf.reduce_mean(tf.reduce_sum(errors, axis=-1))
+        information = self.information_weight * information_loss
+        real_logits = self.logits(self._features(images, training))
+        return {
+            "loss": tf.reduce_mean(tf.nn.softplus(-generated_logits)) + information,
+            "discriminator_loss": discriminator_loss(real_logits, generated_logits) + information,
+            "information_loss": information_loss,
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "noise_dim": self.noise_dim,
+            "information_weight": self.information_weight,
+        }

@@ -1,0 +1,359 @@
+"""What models with an encoder, a decoder and latents between them have in common."""
+
+import contextlib
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_rkm import losses
+from keras_rkm.models import image_checks
+from keras_rkm.models.argument_checks import check_choice, check_positive_int, feature_dim_of
+
+_KERAS_BATCH_SIZE = 32
+_EVALUATION_STEP = -1  # No training step has this number, nor its noise.
+
+
+class LatentModel(keras.Model):
+    """Trains two networks with a few layers between them on a loss of its own.
+
+    A subclass makes its layers in `__init__`, built, and gives
+
+        log_names                                   the names of the values it logs
+        _latents(images, training)                  (batch, latent_dim)
+        _images(latents, training)                  (batch, *image_shape)
+        _values(images, noise_seed, training)       a scalar for each of `log_names`, "loss" among
+                                                    them
+
+    and, where that is not all, `_step`, `_before_fit`, `_unit_range`, `_min_images` and
+    `get_config`.
+
+    Args:
+        encoder: `keras.Model` from images to features, `(batch, feature_dim)`.
+        decoder: `keras.Model` from features, `(batch, feature_dim)`, to images.
+        latent_dim: Positive int, the number of latents.
+        seed: Int for the weights of the layers between the networks and for the noise; None draws
+            one.
+        **kwargs: `name` and the like, for `keras.Model`.
+
+    Raises:
+        ValueError: If `latent_dim` is not a positive int, or the networks do not fit together.
+    """
+
+    log_names = ("loss",)
+    _unit_range = False  # whether images outside [0, 1] are an error
+    _min_images = 1  # in a batch to train on
+
+    def __init__(self, encoder, decoder, latent_dim, seed=None, **kwargs):
+        check_positive_int("latent_dim", latent_dim)
+        feature_dim = feature_dim_of(encoder, decoder)
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.feature_dim = feature_dim
+        self.latent_dim = int(latent_dim)
+        self.seed = random.getrandbits(31) if seed is None else seed
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.log_names}
+        self.built = True  # with the layers that a subclass makes, none of which waits for data
+
+    def _dense(self, name, input_dim, units):
+        """A linear layer, built, in full precision: what it makes goes into the loss."""
+        layer = keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=self._seed_of(name)),
+            # Of the model's own policy, which its file holds; the global one may be another then.
+            dtype=self.variable_dtype,
+            name=name,
+        )
+        layer.build((None, input_dim))
+        return layer
+
+    def _seed_of(self, name):
+        """A seed for the weights of the layer `name`: equal seeds would make layers correlated."""
+        return random.Random(f"{self.seed}/{name}").getrandbits(31)
+
+    @property
+    def image_shape(self):
+        """`(height, width, channels)` of the images."""
+        return tuple(self.encoder.input_shape[1:])
+
+    def call(self, images, training=False):
+        """Returns the reconstructions of images; the same as `reconstruct`."""
+        return self._images(self._latents(images, training), training)
+
+    def encode(self, images):
+        """Returns the latents of images, of shape `(batch, latent_dim)`."""
+        return self._encode(tf.convert_to_tensor(images))
+
+    def decode(self, latents):
+        """Returns the images of latents, of shape `(batch, *image_shape)`."""
+        latents = tf.cast(tf.convert_to_tensor(latents), self.variable_dtype)
+        if latents.shape.rank != 2 or latents.shape[-1] != self.latent_dim:
+            raise ValueError(
+                f"`latents` must have the shape (batch, {self.latent_dim}). "
+                f"Received: shape={tuple(latents.shape)}"
+            )
+        return self._decode(latents)
+
+    def reconstruct(self, images):
+        """Returns `decode(encode(images))`."""
+        return self._reconstruct(tf.convert_to_tensor(images))
+
+    # As graphs, as in `predict` and in an exported model: see `StiefelRKM`.
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _encode(self, images):
+        return self._latents(images)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _decode(self, latents):
+        return self._images(latents)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _reconstruct(self, images):
+        return self._images(self._latents(images))
+
+    def generate(self, num_samples, sampler, seed=None):
+        """Draws latents from `sampler` and returns their images.
+
+        Args:
+            num_samples: Positive int.
+            sampler: Anything with `sample(num_samples, seed=...)` that returns latents, as in
+                `keras_rkm.samplers`.
+            seed: Int or None.
+        """
+        return self.decode(sampler.sample(num_samples, seed=seed))
+
+    def compile(self, optimizer="adam", **kwargs):
+        """Configures training.
+
+        Args:
+            optimizer: Optimizer or its name. Defaults to `"adam"`.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in
+                `keras.Model.compile`.
+
+        Raises:
+            ValueError: If a `loss` or metrics are given; the model has its own.
+        """
+        given = {key for key, value in kwargs.items() if value is not None}
+        if unusable := given & {"loss", "loss_weights", "metrics", "weighted_metrics"}:
+            raise ValueError(
+                f"{type(self).__name__} has its own objective and logs, chosen by the arguments it "
+                f"is made with. Received: {sorted(unusable)}"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+        # All variables exist: Keras would leave it to the first step, inside the compiled function.
+        self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        return self._compile_config.serialize() if self.compiled else {}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Trains on images, after a look at whether they can work; as `keras.Model.fit`.
+
+        Args:
+            x: Array of shape `(num_images, *image_shape)` or a `tf.data.Dataset` of batches
+                `images` or `(images, labels)`.
+            y: Labels; not used.
+            batch_size: As in `keras.Model.fit`.
+            *args: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`.
+
+        Raises:
+            ValueError: If the images, or those of `validation_data`, cannot be used, see
+                `keras_rkm.models.image_checks`; in a dataset when their batch comes, before it has
+                changed a weight. Also if there are no images, or sample weights.
+            FloatingPointError: With `jit_compile=True`, if a log is not finite.
+        """
+        weights = {key for key in ("sample_weight", "class_weight") if kwargs.get(key) is not None}
+        if weights:
+            self._raise_for_weights(sorted(weights))
+        # Of arrays that Keras is to split, the last batch is not known here.
+        whole = not kwargs.get("validation_split")
+        self._check_images(
+            x,
+            batch_size=(batch_size or _KERAS_BATCH_SIZE) if whole else None,
+            min_images=self._min_images,
+        )
+        if kwargs.get("validation_data") is not None:
+            self._check_images(_images_of(kwargs["validation_data"]), min_images=1)
+        if self.jit_compile:  # XLA leaves out the checks in the graph
+            stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
+            kwargs["callbacks"] = [stop, *_as_list(kwargs.get("callbacks"))]
+        self._before_fit(x)
+        with self._clear_errors():
+            history = super().fit(x, y, batch_size, *args, **kwargs)
+        if isinstance(x, tf.data.Dataset) and not history.history:
+            raise ValueError(image_checks.EMPTY)
+        return history
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Returns the losses of images, as `keras.Model.evaluate`; checks them as `fit` does.
+
+        What noise there is in the losses is the same in every call.
+        """
+        # Keras validates by this method too, with what `fit` has checked and an iterator for it.
+        if "_use_cached_eval_dataset" not in kwargs:
+            self._check_images(x, min_images=1)
+        with self._clear_errors():
+            return super().evaluate(x, *args, **kwargs)
+
+    def _before_fit(self, data):
+        """Called once the data of `fit` have been looked at."""
+
+    def _check_images(self, images, **arguments):
+        image_checks.check_images(
+            images, image_shape=self.image_shape, unit_range=self._unit_range, **arguments
+        )
+
+    def _raise_for_weights(self, received):
+        raise ValueError(
+            f"{type(self).__name__} weighs all images alike. Received: {received}. Leave them out."
+        )
+
+    @contextlib.contextmanager
+    def _clear_errors(self):
+        """Says in a sentence what a check inside the graph found."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            for message in (image_checks.NOT_FINITE, image_checks.OUT_OF_RANGE):
+                if message in error.message:
+                    raise ValueError(
+                        f"{message}, in a batch after training step "
+                        f"{int(self.optimizer.iterations)}. It has changed no weight."
+                    ) from None
+            raise
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    def train_step(self, data):
+        images, checks = self._checked_images(data)
+        # Without it the optimizer's step count would go on beside a failed check.
+        with tf.control_dependencies(checks):
+            # A function of the step, so that a run that is resumed draws the same noise.
+            values = self._step(images, self._noise_seed(self.optimizer.iterations))
+        return self._log(images, values)
+
+    def test_step(self, data):
+        images, checks = self._checked_images(data)
+        with tf.control_dependencies(checks):
+            values = self._values(images, self._noise_seed(_EVALUATION_STEP), training=False)
+        return self._log(images, values)
+
+    def _noise_seed(self, step):
+        """The seed of shape (2,) of what is drawn in a step."""
+        return tf.stack([self.seed, tf.cast(step, tf.int32)])
+
+    def _checked_images(self, data):
+        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            self._raise_for_weights("data with weights")
+        checks = image_checks.check_batch(
+            images, image_shape=self.image_shape, unit_range=self._unit_range
+        )
+        # Datasets may be float64, as `images / 255` is.
+        return tf.cast(images, self.variable_dtype), checks
+
+    def _step(self, images, noise_seed):
+        """Makes a step and returns the values from before it, as `_values` does."""
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            values = self._values(images, noise_seed, training=True)
+            loss = self.optimizer.scale_loss(values["loss"])
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return values
+
+    def _log(self, images, values):
+        for name, tracker in self._trackers.items():
+            # Weighted, so that a small last batch counts by its images.
+            tracker.update_state(values[name], sample_weight=tf.shape(images)[0])
+        return self.get_metrics_result()
+
+    def _features(self, images, training=False):
+        """Returns the features, `(batch, feature_dim)`, in full precision."""
+        return tf.cast(self.encoder(images, training=training), self.variable_dtype)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "latent_dim": self.latent_dim,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+            for key in ("encoder", "decoder")
+        }
+        return cls(**{**config, **networks})
+
+
+class ReconstructingModel(LatentModel):
+    """A latent model whose loss has the error of its reconstructions in it.
+
+    A subclass gives what one of `LatentModel` does, without `_images`: the decoder gets a linear
+    map of the latents.
+
+    Args:
+        encoder: As of `LatentModel`.
+        decoder: As of `LatentModel`.
+        latent_dim: As of `LatentModel`.
+        reconstruction_loss: `"binary_crossentropy"` for images in [0, 1], or
+            `"mean_squared_error"`; both summed over the pixels of an image.
+        **kwargs: As of `LatentModel`.
+    """
+
+    log_names = ("loss", "reconstruction_loss")
+
+    def __init__(
+        self, encoder, decoder, latent_dim, reconstruction_loss="binary_crossentropy", **kwargs
+    ):
+        check_choice("reconstruction_loss", reconstruction_loss, losses.RECONSTRUCTION_LOSSES)
+        super().__init__(encoder, decoder, latent_dim, **kwargs)
+        self.reconstruction_loss = reconstruction_loss
+        self.latents_to_features = self._dense(
+            "latents_to_features", self.latent_dim, self.feature_dim
+        )
+
+    @property
+    def _unit_range(self):
+        return self.reconstruction_loss == "binary_crossentropy"
+
+    def _images(self, latents, training=False):
+        return self.decoder(self.latents_to_features(latents), training=training)
+
+    def _reconstruction_loss(self, images, latents, training):
+        """The error of what is decoded from `latents`, a scalar."""
+        reconstructions = self._images(latents, training)
+        errors = losses.reconstruction_error(images, reconstructions, loss=self.reconstruction_loss)
+        return tf.reduce_mean(errors)
+
+    def get_config(self):
+        return {**super().get_config(), "reconstruction_loss": self.reconstruction_loss}
+
+
+def _images_of(data):
+    return data[0] if isinstance(data, list | tuple) else data
+
+
+def _as_list(callbacks):
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks] * bool(callbacks)
+
+
+def _check_logs(batch, logs):
+    for name, value in logs.items():
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"Training diverged, or its images are not finite: {name} is {value} in batch "
+                f"{batch}. Go on from a model that was saved before."
+            )
