@@ -1,6 +1,7 @@
 """One model of a study: trained, rotated, measured and drawn into a folder of its own."""
 
 import functools
+import inspect
 import json
 import os
 import time
@@ -51,7 +52,7 @@ def run_cell(study: Study, cell: Cell, output_dir: Path) -> dict[str, Any]:
         `value`; `seconds_per_step` (CPU), `num_parameters`, `fingerprint` and more.
 
     Raises:
-        ValueError: If the method does not take its arguments, or the images do not fit.
+        ValueError: If an argument of the method is out of range, or the images do not fit.
     """
     folder = output_dir / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,20 +101,16 @@ def build_model(study: Study, cell: Cell, train: Dataset) -> keras.Model:
     budget = study.training
     size = {"capacity": budget.capacity}
     shape, width = train.image_shape, budget.feature_dim
-    arguments = dict(cell.method.settings[cell.setting])
-    try:
-        model = getattr(models, cell.method.model)(
-            networks.convolutional_encoder(shape, width, seed=2 * cell.seed, **size),
-            networks.convolutional_decoder(width, shape, seed=2 * cell.seed + 1, **size),
-            latent_dim=budget.latent_dim,
-            reconstruction_loss=budget.reconstruction_loss,
-            seed=cell.seed,
-            **arguments,
-        )
-    except TypeError as error:
-        raise ValueError(
-            f"'{cell.method.name}' does not take its settings. Received: {arguments}. {error}"
-        ) from error
+    model_class = getattr(models, cell.method.model)
+    arguments = {"latent_dim": budget.latent_dim, "seed": cell.seed}
+    if "reconstruction_loss" in inspect.signature(model_class).parameters:
+        arguments["reconstruction_loss"] = budget.reconstruction_loss
+    model = model_class(
+        networks.convolutional_encoder(shape, width, seed=2 * cell.seed, **size),
+        networks.convolutional_decoder(width, shape, seed=2 * cell.seed + 1, **size),
+        **arguments,
+        **cell.method.settings[cell.setting],
+    )
     model.compile(keras.optimizers.Adam(budget.learning_rate))
     return model
 

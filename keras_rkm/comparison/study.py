@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_rkm import rotations
+from keras_rkm import models, rotations
 from keras_rkm.evaluation import MEASURES, PRESETS
 
 MODELS = (
@@ -266,6 +267,9 @@ def _check(study: Study) -> None:
                 f"'{method.name}' needs `settings`, a list of tables such as [{{beta = 4.0}}]. "
                 f"Received: {method.settings!r}."
             )
+        for setting in method.settings:
+            where = f"a setting of '{method.name}', {dict(setting)},"
+            _check_known(where, [*setting], _arguments_of(method.model))
     measuring = study.measuring
     _check_known("[measuring] preset", [measuring.preset], PRESETS)
     _check_known("[measuring] measures", measuring.measures or (), MEASURES)
@@ -273,6 +277,13 @@ def _check(study: Study) -> None:
     _check_known("[measuring] samplers", measuring.samplers, SAMPLERS)
     _check_seeds("seeds", study.seeds)
     _check_tuning(study)
+
+
+def _arguments_of(model: str) -> list[str]:
+    """What a setting may say: the rest is the same for all methods."""
+    fixed = {"encoder", "decoder", "latent_dim", "reconstruction_loss", "seed", "kwargs"}
+    parameters = inspect.signature(getattr(models, model)).parameters
+    return [name for name in parameters if name not in fixed]
 
 
 def _check_tuning(study: Study) -> None:

@@ -37,9 +37,9 @@ model = "StiefelRKM"
 settings = [{}, {mean_penalty = 0.0}]
 
 [[methods]]
-name = "AE"
-model = "AutoEncoder"
-settings = [{}, {name = "other"}]
+name = "VAE"
+model = "VariationalAutoencoder"
+settings = [{}, {beta = 2.0}]
 """
 
 
@@ -73,12 +73,12 @@ def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
     assert "| St-RKM | StiefelRKM | 2 |" in report
     assert "Differences to St-RKM" in report
     assert "keras-rkm compare --study=" in report
-    assert "![traversal-none](pictures/ae-traversal.png)" in report
+    assert "![traversal-none](pictures/vae-traversal.png)" in report
     assert (kept / "pictures" / "st-rkm-samples-gaussian.png").is_file()
     with (kept / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["seed"] for row in rows} == {"0", "1", "5"}
-    assert {row["method"] for row in rows} == {"St-RKM", "AE"}
+    assert {row["method"] for row in rows} == {"St-RKM", "VAE"}
     times = {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
     assert len(times) == 8
     again = compare(study_file, kept)
@@ -89,7 +89,7 @@ def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
 
 def test_study_that_lost_a_cell_runs_that_one_alone(compare, study_file, kept, tmp_path):
     folder = shutil.copytree(kept, tmp_path / "results")
-    lost = folder / "cells" / "ae"
+    lost = folder / "cells" / "vae"
     (first, *_) = sorted(lost.iterdir())
     shutil.rmtree(first)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
@@ -105,12 +105,14 @@ def test_study_that_lost_a_cell_runs_that_one_alone(compare, study_file, kept, t
 def test_model_that_fails_is_told_and_the_others_are_reported(compare, tmp_path):
     text = STUDY.split("[tuning]")[0].replace("seeds = [0, 1]", "seeds = [0]")
     text += '[[methods]]\nname = "good"\nmodel = "AutoEncoder"\nsettings = [{}]\n'
-    text += '[[methods]]\nname = "bad"\nmodel = "AutoEncoder"\nsettings = [{beta = 2.0}]\n'
+    text += (
+        '[[methods]]\nname = "bad"\nmodel = "VariationalAutoencoder"\nsettings = [{beta = -2.0}]\n'
+    )
     (tmp_path / "study.toml").write_text(text)
     result = compare(tmp_path / "study.toml", tmp_path / "results")
     assert result.status == 1
     assert "1 models could not be trained or measured" in result.error
-    assert "{'beta': 2.0}" in result.error
+    assert "`beta`" in result.error
     assert "| good |" in (tmp_path / "results" / "report.md").read_text()
 
 

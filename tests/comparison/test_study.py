@@ -129,6 +129,11 @@ def test_fingerprint_changes_with_what_the_results_depend_on(changes, matters):
         ({"methods__0__model": "GAN"}, "the model of 'RKM' is unknown. Received: GAN"),
         ({"methods__0__settings": []}, "'RKM' needs `settings`"),
         ({"methods__0__settings": [3, 4]}, "'RKM' needs `settings`.*3, 4"),
+        (
+            {"methods__0__settings": [{"beta": 2.0}, {}]},
+            "a setting of 'RKM', {'beta': 2.0}, is unknown. Received: beta. There are: rec",
+        ),
+        ({"methods__1__settings": [{"seed": 2}, {}]}, "is unknown. Received: seed"),
         ({"methods__0__settings": [{}]}, r"equal tuning.*\{'RKM': 1, 'beta-VAE': 2\}"),
         ({"methods__1__name": "rkm"}, r"a name of its own.*\['RKM', 'rkm'\]"),
         ({"reference": "VAE"}, "reference is unknown. Received: VAE. There are: RKM, beta-VAE"),
