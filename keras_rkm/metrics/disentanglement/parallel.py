@@ -24,8 +24,13 @@ def parallel_map(function: Callable, items: Iterable, n_jobs: int | None) -> lis
     import threadpoolctl
     from sklearn.exceptions import ConvergenceWarning
 
+    def one_thread(item):
+        # The limit of OpenMP belongs to the thread that sets it, that of linear algebra to all.
+        with threadpoolctl.threadpool_limits(limits=1, user_api="openmp"):
+            return function(item)
+
     def run():
-        calls = (joblib.delayed(function)(item) for item in items)
+        calls = (joblib.delayed(one_thread)(item) for item in items)
         return joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(calls)
 
     with threadpoolctl.threadpool_limits(limits=1):
