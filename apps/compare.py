@@ -40,6 +40,7 @@ def main(argv):
     """Runs what is missing and writes the report."""
     del argv
     study = comparison.read_study(STUDY.value, images=IMAGES.value, features=FEATURES.value)
+    comparison.load_images(study.images)  # an error in them is one of every model
     folder = Path(OUTPUT_DIR.value).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[Cell, dict] = {}

@@ -1,5 +1,6 @@
 """Studies: methods compared at equal networks, images, steps and tuning, over seeds."""
 
+from .cells import load_images
 from .gallery import write_gallery
 from .report import Choice, choose, paired_interval, to_markdown, write_csv
 from .runner import Finished, run_cells
@@ -12,6 +13,7 @@ __all__ = [
     "Study",
     "StudyError",
     "choose",
+    "load_images",
     "paired_interval",
     "parse_study",
     "read_study",

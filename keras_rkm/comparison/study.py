@@ -13,6 +13,7 @@ from typing import Any
 
 from keras_rkm import models, rotations
 from keras_rkm.evaluation import MEASURES, PRESETS
+from keras_rkm.evaluation.measures import GENERATION
 
 MODELS = (
     "StiefelRKM",
@@ -186,6 +187,7 @@ def read_study(
     if features is not None:
         measuring = dataclasses.replace(study.measuring, features=features)
         study = dataclasses.replace(study, measuring=measuring)
+    _check_features(study.measuring)
     return study
 
 
@@ -304,6 +306,31 @@ def _check_tuning(study: Study) -> None:
         raise StudyError(
             "The seeds of [tuning] must be others than those that are reported. "
             f"Received: {sorted(shared)} in both."
+        )
+
+    group, _, name = study.tuning.score.rpartition("/")[0].partition("/")
+    measuring = study.measuring
+    taken = measuring.measures or PRESETS[measuring.preset].measures
+    known = {f"{MEASURES[measure]}/{measure}" for measure in taken}
+    if f"{group}/{name}" not in known:
+        raise StudyError(
+            "[tuning] score must be group/measure/score of a measure that is taken, such as "
+            f"{min(known)}/... Received: '{study.tuning.score}'."
+        )
+
+
+def _check_features(measuring: Measuring) -> None:
+    """Raises unless what was asked for by name has the classifier that it needs."""
+    asked = sorted(set(measuring.measures or ()) & set(GENERATION))
+    if measuring.features is None and asked:
+        raise StudyError(
+            f"{', '.join(asked)} compare features of images. Name the .keras file of a classifier "
+            "by `features` in [measuring], or by --features."
+        )
+    if measuring.features is not None and not Path(measuring.features).is_file():
+        raise StudyError(
+            "[measuring] features must be the .keras file of a classifier. Received: "
+            f"{measuring.features}, which is no file."
         )
 
 

@@ -60,8 +60,23 @@ def test_file_is_read_and_its_images_and_classifier_can_be_others(tmp_path):
     )
     study = read_study(path)
     assert (study.name, study.images.name, study.measuring.features) == ("mine", "mnist", None)
-    other = read_study(path, images="folder", features="classifier.keras")
-    assert (other.images.name, other.measuring.features) == ("folder", "classifier.keras")
+    (tmp_path / "classifier.keras").touch()
+    features = str(tmp_path / "classifier.keras")
+    other = read_study(path, images="folder", features=features)
+    assert (other.images.name, other.measuring.features) == ("folder", features)
+    with pytest.raises(StudyError, match="nowhere.keras, which is no file"):
+        read_study(path, features="nowhere.keras")
+
+
+def test_measures_of_features_need_a_classifier(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'seeds = [3]\n[images]\nname = "mnist"\n[training]\nsteps = 5\n'
+        '[measuring]\nmeasures = ["precision_recall", "frechet_distance"]\n'
+        '[[methods]]\nname = "AE"\nmodel = "AutoEncoder"\nsettings = [{}]\n'
+    )
+    with pytest.raises(StudyError, match="frechet_distance, precision_recall compare features"):
+        read_study(path)
 
 
 def test_cells_are_every_setting_of_the_tuning_and_the_chosen_one_of_every_seed():
@@ -145,6 +160,8 @@ def test_fingerprint_changes_with_what_the_results_depend_on(changes, matters):
             {"tuning__seeds": [1, 7]},
             r"must be others than those.*Received: \[1\]",
         ),
+        ({"tuning__score": "irs"}, "must be group/measure/score.*Received: 'irs'"),
+        ({"tuning__score": "disentanglement/irs/irs"}, "dci_lasso/... Received: 'disent.*/irs'"),
         ({"budget": 3}, "Unknown: budget"),
     ],
 )
