@@ -102,9 +102,14 @@ def build_model(study: Study, cell: Cell, train: Dataset) -> keras.Model:
     size = {"capacity": budget.capacity}
     shape, width = train.image_shape, budget.feature_dim
     model_class = getattr(models, cell.method.model)
-    arguments = {"latent_dim": budget.latent_dim, "seed": cell.seed}
-    if "reconstruction_loss" in inspect.signature(model_class).parameters:
-        arguments["reconstruction_loss"] = budget.reconstruction_loss
+    known = {
+        "latent_dim": budget.latent_dim,
+        "reconstruction_loss": budget.reconstruction_loss,
+        "dataset_size": train.num_images,
+        "seed": cell.seed,
+    }
+    parameters = inspect.signature(model_class).parameters
+    arguments = {name: value for name, value in known.items() if name in parameters}
     model = model_class(
         networks.convolutional_encoder(shape, width, seed=2 * cell.seed, **size),
         networks.convolutional_decoder(width, shape, seed=2 * cell.seed + 1, **size),

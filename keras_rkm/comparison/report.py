@@ -128,10 +128,9 @@ def to_markdown(study: Study, results: Results, choices: Mapping[str, Choice], c
 
 
 def _cost_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    costs = {
-        "milliseconds_per_step": 1e3 * (result["seconds_per_step"] or 0),
-        "parameters": result["num_parameters"],
-    }
+    costs = {"parameters": result["num_parameters"]}
+    if result["seconds_per_step"] is not None:  # of very few steps
+        costs["milliseconds_per_step"] = 1e3 * result["seconds_per_step"]
     return [
         {
             "rotation": None,

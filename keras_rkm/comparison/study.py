@@ -283,9 +283,9 @@ def _check(study: Study) -> None:
 
 def _arguments_of(model: str) -> list[str]:
     """What a setting may say: the rest is the same for all methods."""
-    fixed = {"encoder", "decoder", "latent_dim", "reconstruction_loss", "seed", "kwargs"}
+    fixed = {"encoder", "decoder", "latent_dim", "reconstruction_loss", "dataset_size", "seed"}
     parameters = inspect.signature(getattr(models, model)).parameters
-    return [name for name in parameters if name not in fixed]
+    return [name for name in parameters if name not in {*fixed, "kwargs"}]
 
 
 def _check_tuning(study: Study) -> None:

@@ -156,3 +156,18 @@ def test_batch_larger_than_the_set_is_told(tmp_path):
     study = parse_study(told)
     with pytest.raises(ValueError, match="batch_size=1000 for 256 images"):
         cells.run_cell(study, Cell(study.methods[0], 0, 0), tmp_path)
+
+
+@pytest.mark.parametrize("model", ["AutoEncoder", "FactorVAE", "BetaTCVAE", "InfoGAN"])
+def test_every_model_can_be_a_method(model, tmp_path):
+    told = {
+        **TOLD,
+        "measuring": {"measures": ["reconstruction_error"], "rotations": ["none"]},
+        "methods": [{"name": "it", "model": model, "settings": [{}]}],
+    }
+    study = parse_study({**told, "training": {**TOLD["training"], "steps": 3}})
+    result = cells.run_cell(study, Cell(study.methods[0], 0, 0), tmp_path)
+    assert {row["measure"] for row in result["rows"]} == {"reconstruction/reconstruction_error"}
+    assert all(np.isfinite(row["value"]) for row in result["rows"])
+    # Of three steps none is timed.
+    assert result["seconds_per_step"] is None
