@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_rkm import rotations
 from keras_rkm.datasets import Dataset
+from keras_rkm.metrics.disentanglement.controls import random_rotation
 
 _NUM_LATENTS = 10_000  # of training images, that a rotation is found from
 _BATCH_SIZE = 256
@@ -71,14 +72,8 @@ def rotated_models(
         if name == "none":
             matrices[name] = np.eye(latents.shape[1])
         elif name == "random":
-            matrices[name] = _random(latents.shape[1], seed)
+            matrices[name] = random_rotation(latents.shape[1], np.random.default_rng(seed))
         else:
             found = rotations.find_rotation(latents, name, decode=model.decode, seed=seed)
             matrices[name] = found.matrix
     return {name: RotatedModel(model, matrix, latents) for name, matrix in matrices.items()}
-
-
-def _random(dim: int, seed: int) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    basis, triangle = np.linalg.qr(generator.normal(size=(dim, dim)))
-    return basis * np.sign(np.diag(triangle))

@@ -253,10 +253,16 @@ def paired_interval(differences: np.ndarray) -> tuple[float, float]:
     >>> paired_interval(np.array([1.0, 1.0, 1.0]))
     (1.0, 1.0)
     """
-    generator = np.random.default_rng(0)
-    rows = generator.integers(len(differences), size=(_NUM_RESAMPLES, len(differences)))
-    tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(differences[rows].mean(axis=1), (tail, 1 - tail))
+    from scipy.stats import bootstrap
+
+    low, high = bootstrap(
+        (differences,),
+        np.mean,
+        n_resamples=_NUM_RESAMPLES,
+        confidence_level=_CONFIDENCE,
+        method="percentile",
+        rng=0,
+    ).confidence_interval
     return float(low), float(high)
 
 
