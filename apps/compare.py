@@ -48,6 +48,7 @@ def main(argv):
     tuning = study.tuning_cells()
     try:
         _run(study, tuning, folder, results, failed, "tuning")
+        _raise_for(failed)  # the choice would be among fewer settings
         choices = comparison.choose(study, [(c, results[c]) for c in tuning if c in results])
         for name, choice in choices.items():
             print(f"{name}: setting {choice.setting}, axes {choice.rotation}.", flush=True)
@@ -59,9 +60,7 @@ def main(argv):
             status=INTERRUPT_STATUS,
         ) from None
     _write(study, folder, results, choices)
-    if failed:
-        told = "; ".join(f"{each.cell.folder.name}: {each.error}" for each in failed[:3])
-        raise CommandError(f"{len(failed)} models could not be trained or measured. {told}")
+    _raise_for(failed)
 
 
 def _run(
@@ -89,6 +88,14 @@ def _run(
             f"{each.cell.setting}, seed {each.cell.seed} {ending}",
             flush=True,
         )
+
+
+def _raise_for(failed: list[Finished]) -> None:
+    if failed:
+        told = "; ".join(
+            f"{each.cell.method.name}, {each.cell.folder.name}: {each.error}" for each in failed[:3]
+        )
+        raise CommandError(f"{len(failed)} models could not be trained or measured. {told}")
 
 
 def _write(study: Study, folder: Path, results: dict[Cell, dict], choices: dict) -> None:

@@ -17,7 +17,7 @@ from keras_rkm import datasets, evaluation, metrics, models, networks, samplers,
 from keras_rkm.datasets import Dataset
 
 from .axes import RotatedModel, rotated_models
-from .study import Cell, Images, Study
+from .study import Cell, Images, Method, Study
 
 RESULT_FILE = "result.json"
 _HELD_OUT = 0.1  # share of the images that is held out where the source has no test split
@@ -116,8 +116,20 @@ def build_model(study: Study, cell: Cell, train: Dataset) -> keras.Model:
         **arguments,
         **cell.method.settings[cell.setting],
     )
+    _freeze(model, cell.method)
     model.compile(keras.optimizers.Adam(budget.learning_rate))
     return model
+
+
+def _freeze(model: keras.Model, method: Method) -> None:
+    layers = {layer.name: layer for layer in model.layers}
+    if unknown := set(method.freeze) - set(layers):
+        raise ValueError(
+            f"`freeze` of '{method.name}' must name layers of the model. Received: "
+            f"{', '.join(sorted(unknown))}. There are: {', '.join(layers)}."
+        )
+    for name in method.freeze:
+        layers[name].trainable = False
 
 
 class _Timer(keras.callbacks.Callback):

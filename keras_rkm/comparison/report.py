@@ -121,6 +121,11 @@ def to_markdown(study: Study, results: Results, choices: Mapping[str, Choice], c
         f"{_CONFIDENCE:.0%} interval of the bootstrap over seeds. An interval without 0 is marked "
         "by `*`.".replace("%", " %"),
         _differences(study, values, directions),
+        f"## {study.reference} against the best of the others",
+        "The reference in the rotation that was chosen for it; of all methods of another model the "
+        "one with the best mean, each in the rotation that suits it best in this very table, so "
+        "that the choice favours them.",
+        _against_best(study, reported, values, directions),
     ]
     if len(study.measuring.rotations) > 1:
         parts += ["## All rotations", _rotations(study, reported)]
@@ -266,18 +271,49 @@ def paired_interval(differences: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _against_best(study: Study, reported: Mapping, values: Mapping, directions: Mapping) -> str:
+    """The reference beside the best mean of another model in any rotation, and their ratio."""
+    reference = next(method for method in study.methods if method.name == study.reference)
+    others = [method.name for method in study.methods if method.model != reference.model]
+    lines = [f"| score | {study.reference} | best other | which | ratio | |", "|---" * 6 + "|"]
+    for key, direction in directions.items():
+        own = [*values[study.reference].get(key, {}).values()]
+        means = {
+            (name, rotation): np.mean(numbers)
+            for name in others
+            for rotation, numbers in _by_rotation(reported[name]).get(key, {}).items()
+            if rotation != "random"
+        }
+        if not own or not means:
+            continue
+        lower = direction.endswith("lower is better")
+        name, rotation = which = (min if lower else max)(means, key=means.get)
+        ratio = f"{np.mean(own) / means[which]:.3f}" if means[which] else "-"
+        label = name + (f", {rotation}" if rotation else "")
+        lines.append(
+            f"| {_label(key)} | {np.mean(own):.4g} | {means[which]:.4g} | {label} | {ratio} "
+            f"| {direction} |"
+        )
+    return "\n".join(lines)
+
+
+def _by_rotation(seeds: Mapping[int, Mapping]) -> dict[tuple, dict[str | None, list[float]]]:
+    """The numbers of all seeds by score and rotation."""
+    found: dict[tuple, dict[str | None, list[float]]] = {}
+    for result in seeds.values():
+        for row in [*result["rows"], *_cost_rows(result)]:
+            found.setdefault(_key(row), {}).setdefault(row["rotation"], []).append(row["value"])
+    return found
+
+
 def _rotations(study: Study, reported: Mapping) -> str:
     """Disentanglement by rotation, so that none is hidden by the choice of another."""
     rotations = study.measuring.rotations
     lines = [f"| method | score | {' | '.join(rotations)} |", "|---" * (len(rotations) + 2) + "|"]
     for name, seeds in reported.items():
-        found: dict[tuple, dict[str, list[float]]] = {}
-        for result in seeds.values():
-            for row in result["rows"]:
-                if row["rotation"]:
-                    by_rotation = found.setdefault(_key(row), {})
-                    by_rotation.setdefault(row["rotation"], []).append(row["value"])
-        for key, by_rotation in found.items():
+        for key, by_rotation in _by_rotation(seeds).items():
+            if None in by_rotation:  # what no rotation changes
+                continue
             cells = [_mean_text(by_rotation.get(rotation, [])) for rotation in rotations]
             lines.append(f"| {name} | {_label(key)} | {' | '.join(cells)} |")
     return "\n".join(lines)

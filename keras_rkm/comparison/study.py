@@ -76,11 +76,21 @@ class Measuring:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Method:
-    """A model of `MODELS`, and the arguments of each of its settings."""
+    """A model of `MODELS`, and the arguments of each of its settings.
+
+    Attributes:
+        name: Str.
+        model: Str, an entry of `MODELS`.
+        settings: Tuple of dicts of arguments; as many as the other methods have.
+        fixed: Bool, a control or a method with nothing to tune: exactly one setting.
+        freeze: Tuple of names of layers of the model that are not trained.
+    """
 
     name: str
     model: str
     settings: tuple[Mapping[str, Any], ...]
+    fixed: bool = False
+    freeze: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +160,7 @@ class Study:
             "model": cell.method.model,
             "arguments": dict(cell.method.settings[cell.setting]),
             "seed": cell.seed,
+            **({"freeze": cell.method.freeze} if cell.method.freeze else {}),
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -244,7 +255,9 @@ def _part(kind: type, told: Any, where: str):
 
 def _check_type(field: dataclasses.Field, value: Any, where: str) -> None:
     text = str(field.type)
-    if "int" in text.split("[")[0] or "float" in text:
+    if "bool" in text:
+        fits, kind = isinstance(value, bool), "true or false"
+    elif "int" in text.split("[")[0] or "float" in text:
         wanted = (int, float) if "float" in text else int
         fits = isinstance(value, wanted) and not isinstance(value, bool)
         fits = fits and math.isfinite(value) and value > 0
@@ -290,10 +303,18 @@ def _arguments_of(model: str) -> list[str]:
 
 def _check_tuning(study: Study) -> None:
     counts = {method.name: len(method.settings) for method in study.methods}
-    if len(set(counts.values())) > 1:
+    if several := {
+        method.name for method in study.methods if method.fixed and counts[method.name] > 1
+    }:
         raise StudyError(
-            "Methods are compared at equal tuning, so each needs as many settings as the others. "
-            f"Received: {counts}."
+            "A method that is `fixed` has one setting. Received several for: "
+            f"{', '.join(sorted(several))}."
+        )
+    tuned = {method.name: counts[method.name] for method in study.methods if not method.fixed}
+    if len(set(tuned.values())) > 1:
+        raise StudyError(
+            "Methods are compared at equal tuning, so each needs as many settings as the others, "
+            f"but one that says `fixed = true`. Received: {tuned}."
         )
     if study.tuning is None:
         if max(counts.values()) > 1:

@@ -1,3 +1,4 @@
+import copy
 import csv
 
 import numpy as np
@@ -137,6 +138,37 @@ def test_all_rotations_are_shown():
     part = comparison.to_markdown(STUDY, _results(), CHOICES, "").split("## All rotations")[1]
     assert "| RKM | dci_lasso disentanglement | 0.3 +- 0.071 | 0.6 +- 0.14 |" in part
     assert "| beta-VAE | dci_lasso disentanglement | 0.25 +- 0.071 | - |" in part
+
+
+def test_reference_meets_the_best_of_other_models_in_the_rotation_that_suits_it():
+    results = _results()
+    for seed in (0, 1):
+        results[Cell(VAE, 1, seed)]["rows"] += [
+            _row(0.4, rotation="ica"),
+            _row(0.9, rotation="random"),  # a control
+        ]
+    text = comparison.to_markdown(STUDY, results, CHOICES, "")
+    part = text.split("## RKM against the best of the others")[1].split("## All")[0]
+    assert (
+        "| dci_lasso disentanglement | 0.6 | 0.4 | beta-VAE, ica | 1.500 | higher is better |"
+    ) in part
+    assert "| reconstruction_error squared_error | 4.5 | 4.5 | beta-VAE | 1.000 |" in part
+    assert "frechet_distance" not in part  # which no other has
+
+
+def test_lowest_of_the_others_is_the_best_where_lower_is_better():
+    told = copy.deepcopy(TOLD)
+    told["methods"].append({"name": "AE", "model": "AutoEncoder", "settings": [{}], "fixed": True})
+    told["methods"].append({**told["methods"][0], "name": "control"})
+    study = parse_study(told)
+    mse = {"measure": "reconstruction/reconstruction_error", "score": "squared_error"}
+    results = {
+        Cell(method, 0, 0): _result(_row(value, low=True, **mse))
+        for method, value in zip(study.methods, (4.0, 9.0, 8.0, 1.0), strict=True)
+    }
+    choices = {method.name: Choice(0, "none") for method in study.methods}
+    text = comparison.to_markdown(study, results, choices, "")
+    assert "| reconstruction_error squared_error | 4 | 8 | AE | 0.500 | lower is better |" in text
 
 
 def test_interval_is_that_of_the_percentile_bootstrap():

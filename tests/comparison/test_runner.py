@@ -1,5 +1,6 @@
 """Cells and their processes, on models of a second."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -171,3 +172,17 @@ def test_every_model_can_be_a_method(model, tmp_path):
     assert all(np.isfinite(row["value"]) for row in result["rows"])
     # Of three steps none is timed.
     assert result["seconds_per_step"] is None
+
+
+def test_frozen_layer_stays_as_it_was_and_an_unknown_one_is_told():
+    train, _ = comparison.load_images(STUDY.images)
+    frozen = dataclasses.replace(STUDY.methods[0], freeze=("projection",))
+    model = cells.build_model(STUDY, Cell(frozen, 0, 0), train)
+    before = model.basis.numpy()
+    weights = [np.copy(w) for w in model.encoder.get_weights()]
+    model.fit(train.batches(8, num_epochs=1), verbose=0)
+    np.testing.assert_array_equal(model.basis.numpy(), before)
+    assert any((a != b).any() for a, b in zip(weights, model.encoder.get_weights(), strict=True))
+    wrong = dataclasses.replace(frozen, freeze=("basis",))
+    with pytest.raises(ValueError, match="must name layers.*Received: basis. There are: .*proj"):
+        cells.build_model(STUDY, Cell(wrong, 0, 0), train)

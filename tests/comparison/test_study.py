@@ -105,6 +105,11 @@ def test_study_without_tuning_has_the_reported_cells_only():
     assert parse_study(told).tuning_cells() == []
 
 
+def test_fixed_method_needs_no_more_than_its_one_setting():
+    study = parse_study(_changed(methods__0__settings=[{}], methods__0__fixed=True))
+    assert [cell.method.name for cell in study.tuning_cells()] == ["RKM", "beta-VAE", "beta-VAE"]
+
+
 @pytest.mark.parametrize(
     ("changes", "matters"),
     [
@@ -113,6 +118,7 @@ def test_study_without_tuning_has_the_reported_cells_only():
         ({"measuring__rotations": ["none"]}, True),
         ({"methods__1__settings": [{"beta": 2.5}, {"beta": 4.0}]}, True),
         ({"methods__1__settings": [{"beta": 2.0}, {"beta": 5.0}]}, False),
+        ({"methods__1__freeze": ["latents_to_features"]}, True),
         ({"methods__1__name": "another name"}, False),
         ({"seeds": [0, 1, 2]}, False),
         ({"name": "large"}, False),
@@ -150,6 +156,12 @@ def test_fingerprint_changes_with_what_the_results_depend_on(changes, matters):
         ),
         ({"methods__1__settings": [{"seed": 2}, {}]}, "is unknown. Received: seed"),
         ({"methods__0__settings": [{}]}, r"equal tuning.*\{'RKM': 1, 'beta-VAE': 2\}"),
+        ({"methods__0__fixed": True}, "one setting. Received several for: RKM"),
+        (
+            {"methods__0__fixed": "yes"},
+            r"\[methods 1\] fixed must be true or false. Received: 'yes'",
+        ),
+        ({"methods__0__freeze": "projection"}, r"\[methods 1\] freeze must be a list"),
         ({"methods__1__name": "rkm"}, r"a name of its own.*\['RKM', 'rkm'\]"),
         ({"reference": "VAE"}, "reference is unknown. Received: VAE. There are: RKM, beta-VAE"),
         ({"seeds": []}, r"seeds must be a list of different ints from 0 on. Received: \[\]"),
