@@ -9,6 +9,7 @@ report.md with means, spreads and differences, and a folder for each model.
 """
 
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -99,7 +100,12 @@ def _raise_for(failed: list[Finished]) -> None:
 
 
 def _write(study: Study, folder: Path, results: dict[Cell, dict], choices: dict) -> None:
-    command = f"keras-rkm compare --study={STUDY.value} --output_dir={OUTPUT_DIR.value}"
+    given = [
+        f"--{flag.name}={flag.value}"
+        for flag in (STUDY, IMAGES, FEATURES, OUTPUT_DIR)
+        if flag.value
+    ]
+    command = shlex.join(["keras-rkm", "compare", *given])
     text = comparison.to_markdown(study, results, choices, command)
     if gallery := comparison.write_gallery(study, choices, folder):
         text += f"\n{gallery}"
