@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def run_cells(
         min(num_workers, len(missing)),
         # A forked copy of TensorFlow hangs.
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_limit_threads,
+        initializer=_begin_worker,
     )
     try:
         futures = {pool.submit(_run, study, cell, output_dir): cell for cell in missing}
@@ -72,9 +73,17 @@ def _run(study: Study, cell: Cell, output_dir: Path) -> tuple[dict[str, Any] | N
         return None, " ".join(str(error).split())
 
 
-def _limit_threads() -> None:
+def _begin_worker() -> None:
+    """One thread for the numbers, and no life beyond that of the process that asked for them."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _end_with_parent() -> None:
+    # A killed parent shuts down no pool; its workers would wait for their next cell for ever.
+    multiprocessing.parent_process().join()
+    os._exit(1)

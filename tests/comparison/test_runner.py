@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -186,3 +188,19 @@ def test_frozen_layer_stays_as_it_was_and_an_unknown_one_is_told():
     wrong = dataclasses.replace(frozen, freeze=("basis",))
     with pytest.raises(ValueError, match="must name layers.*Received: basis. There are: .*proj"):
         cells.build_model(STUDY, Cell(wrong, 0, 0), train)
+
+
+def test_worker_ends_when_the_process_that_started_it_is_killed():
+    program = (
+        "import multiprocessing, time\n"
+        "from keras_rkm.comparison import runner\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('fork')\n"
+        "    context.Process(target=lambda: (runner._begin_worker(), print('up', flush=True),"
+        " time.sleep(600))).start()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "up\n"
+    process.kill()
+    # The pipe ends when the last process that holds it has ended.
+    assert process.communicate(timeout=60)[0] == ""
