@@ -152,9 +152,9 @@ def _reconstruct(client: ServingClient, num: int, output: Path) -> str:
     images, energy = client.reconstruct(dataset.images)
     grid = visualization.comparison_grid(dataset.images, pictures.pixels(images))
     visualization.save_png(grid, output)
+    told = f"{dataset.num_images:,} images of {dataset.name}, {split}"
     return (
-        f"{dataset.num_images:,} images of {dataset.name}, {split}, of the mean energy "
-        f"{energy.mean(dtype='float64'):.4g}"
+        told if energy is None else f"{told}, of the mean energy {energy.mean(dtype='float64'):.4g}"
     )
 
 

@@ -16,7 +16,7 @@ from keras_rkm import export
 
 from . import errors
 from .run_folder import RunFolder
-from .run_inputs import check_is_rkm, define_positive, define_sampler, load_run
+from .run_inputs import define_positive, define_sampler, load_run
 
 RUN = flags.DEFINE_string("run", None, "The run folder that train has written, or a .keras file.")
 SAMPLER = define_sampler()
@@ -58,7 +58,6 @@ def main(argv):
         print(f"'{VERIFY.value}' is whole: {len(manifest['sha256'])} files as they were written.")
         return
     model, sampler = load_run(RUN.value, SAMPLER.value)
-    check_is_rkm(model, RUN.value)
     if sampler is None:
         raise errors.CommandError(
             f"'{RUN.value}' has no sampler of latents to export with it. Pass one as --sampler."

@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 
 from keras_rkm import visualization
+from keras_rkm.samplers.drawing import row_seeds
 
 from . import errors, pictures
 from .run_folder import write_atomically
@@ -78,10 +79,11 @@ def _generated(model, sampler, num: int, seed: int) -> Iterator[tuple[np.ndarray
     others are decoded with it, and so on --num.
     """
     num_rows = -(-num // _BATCH_SIZE) * _BATCH_SIZE
-    latents = sampler.sample(num_rows, seed=seed)
+    latents, seeds = sampler.sample(num_rows, seed=seed), row_seeds(num_rows, seed)
     for start in range(0, num_rows, _BATCH_SIZE):
-        batch = latents[start : start + _BATCH_SIZE]
-        images = pictures.pixels(model.decode(batch))
+        rows = slice(start, start + _BATCH_SIZE)
+        batch = latents[rows]
+        images = pictures.pixels(model.decode_from_seeds(batch, seeds[rows]))
         yield batch.numpy()[: num - start], images[: num - start]
 
 

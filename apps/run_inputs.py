@@ -109,7 +109,9 @@ def check_is_rkm(model, run: str) -> None:
     """Raises a `CommandError` unless the model has principal axes and an energy."""
     if not isinstance(model, StiefelRKM):
         raise CommandError(
-            f"this takes a StiefelRKM. Received: '{run}' with a {type(model).__name__}."
+            "this takes a StiefelRKM, which has principal axes and an energy. Received: "
+            f"'{run}' with a {type(model).__name__}. Other models are for generate, evaluate and "
+            "export."
         )
 
 

@@ -45,13 +45,15 @@ class _SummaryCallback(keras.callbacks.Callback):
 
 
 class LatentSpectrum(_SummaryCallback):
-    """Writes the explained variance of the latents after every epoch.
+    """Writes the variances of the latents after every epoch.
 
     The variances are those along the principal axes of the latents of a few fixed images, in
     descending order, so a scalar keeps its meaning while the basis turns:
 
         explained_variance/axis_1, axis_2, ...    eigenvalues of the covariance of the latents
         explained_variance_ratio                  their sum over the variance of all features
+
+    The ratio is left out for a model without a basis: its latents are no part of its features.
 
     Args:
         log_dir: Str or path, the one given to `keras.callbacks.TensorBoard`.
@@ -72,14 +74,15 @@ class LatentSpectrum(_SummaryCallback):
         self._images = images
 
     def _write(self):
-        features = np.asarray(self.model.encoder(self._images, training=False), "float64")
-        latents = features @ np.asarray(self.model.basis, "float64")
+        latents = np.asarray(self.model.encode(self._images), "float64")
         covariance = np.atleast_2d(np.cov(latents, rowvar=False, bias=True))
         variances = np.linalg.eigvalsh(covariance)[::-1]
         for number, variance in enumerate(variances, start=1):
             tf.summary.scalar(f"explained_variance/axis_{number}", variance)
-        total = features.var(axis=0).sum()
-        tf.summary.scalar("explained_variance_ratio", variances.sum() / total if total else 0.0)
+        if hasattr(self.model, "basis"):
+            features = np.asarray(self.model.encoder(self._images, training=False), "float64")
+            total = features.var(axis=0).sum()
+            tf.summary.scalar("explained_variance_ratio", variances.sum() / total if total else 0.0)
 
 
 class BasisSummary(_SummaryCallback):
@@ -93,12 +96,23 @@ class BasisSummary(_SummaryCallback):
     Args:
         log_dir: Str or path, the one given to `keras.callbacks.TensorBoard`.
 
+    Raises:
+        ValueError: When training begins, if the model has no basis.
+
     >>> callback = BasisSummary("logs")
     """
 
     def __init__(self, log_dir: str | os.PathLike):
         super().__init__(log_dir, "basis")
         self._last = None
+
+    def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "basis"):
+            raise ValueError(
+                "BasisSummary takes a model with a basis, a StiefelRKM. Received: a "
+                f"{type(self.model).__name__}. Leave the callback out."
+            )
+        super().on_train_begin(logs)
 
     def _write(self):
         basis = np.asarray(self.model.basis, "float64")

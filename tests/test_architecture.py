@@ -19,11 +19,11 @@ ALLOWED = {
     "networks": set(),
     "losses": set(),
     "rotations": set(),
-    "models": {"layers", "losses", "manifolds", "optimizers", "rotations"},
+    "models": {"layers", "losses", "manifolds", "optimizers", "rotations", "samplers"},
     "samplers": set(),
     "metrics": {"manifolds"},
     "visualization": set(),
-    "evaluation": {"metrics", "visualization"},
+    "evaluation": {"metrics", "samplers", "visualization"},
     "callbacks": {"evaluation", "metrics", "samplers"},
     "datasets": set(),
     "comparison": {

@@ -70,6 +70,37 @@ def test_spectrum_is_that_of_principal_axes(model, images, tmp_path):
     assert ratio == pytest.approx(axes.explained_variance_ratio.sum(), rel=1e-4)
 
 
+@pytest.fixture
+def baseline():
+    model = models.AutoEncoder(
+        networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
+        networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
+        latent_dim=3,
+        seed=0,
+    )
+    model.compile()
+    return model
+
+
+def test_spectrum_of_a_model_without_a_basis_has_no_share_of_the_features(
+    baseline, images, tmp_path
+):
+    baseline.fit(images, verbose=0, callbacks=[LatentSpectrum(tmp_path, images)])
+    events = _events(tmp_path / "latents")
+    found = [float(events[f"explained_variance/axis_{number}"][-1]) for number in (1, 2, 3)]
+    assert len(events) == 3
+    latents = baseline.encode(images).numpy().astype("float64")
+    singular_values = np.linalg.svd(latents - latents.mean(axis=0), compute_uv=False)
+    np.testing.assert_allclose(found, singular_values**2 / len(images), rtol=1e-4)
+
+
+def test_basis_summary_refuses_a_model_without_a_basis_before_it_trains(baseline, images, tmp_path):
+    with pytest.raises(ValueError, match="a StiefelRKM. Received: a AutoEncoder"):
+        baseline.fit(images, verbose=0, callbacks=[BasisSummary(tmp_path)])
+    assert int(baseline.optimizer.iterations) == 0
+    assert not (tmp_path / "basis").exists()
+
+
 def test_spectrum_needs_two_images(images, tmp_path):
     with pytest.raises(ValueError, match="at least two.*Received: 1"):
         LatentSpectrum(tmp_path, images[:1])

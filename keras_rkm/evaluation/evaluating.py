@@ -20,6 +20,7 @@ from keras_rkm.metrics.disentanglement.inputs import (
     check_seed,
 )
 from keras_rkm.metrics.feature_extraction import image_batches
+from keras_rkm.samplers.drawing import row_seeds
 
 from .measures import BY_KIND, DISENTANGLEMENT, GENERATION, MEASURES, PRESETS, Preset
 from .results import Evaluation, Measured
@@ -58,7 +59,8 @@ def evaluate(
 
     Args:
         model: A model of this package, or anything with `encode` from images to latents, `decode`
-            from latents to images, and `reconstruct` from images to images, in batches.
+            from latents to images, and `reconstruct` from images to images, in batches. Drawn
+            latents go to `decode_from_seeds` where there is one, as in `generate`.
         images: `(num_images, height, width, channels)`, uint8 or floats in [0, 1], which the model
             should not have been trained on.
         factors: `(num_images, num_factors)`, or None.
@@ -184,9 +186,18 @@ class _Run:
         return [metrics.extract_features(images, self.extractor) for images in self.generated]
 
     def _draw(self, seed: int) -> np.ndarray:
+        """What `generate` of the model draws, in batches."""
         # The model itself, not `decode`: a sampler knows the latents as they are.
         latents = np.asarray(self.sampler.sample(len(self.images), seed=seed))
-        return _in_batches(lambda batch: _eight_bits(self.model.decode(batch)), latents)
+        seeds = row_seeds(len(latents), seed)
+        starts = range(0, len(latents), _BATCH_SIZE)
+        rows = [slice(start, start + _BATCH_SIZE) for start in starts]
+        return np.concatenate([_eight_bits(self._decode(latents[i], seeds[i])) for i in rows])
+
+    def _decode(self, latents: np.ndarray, seeds):
+        if hasattr(self.model, "decode_from_seeds"):
+            return self.model.decode_from_seeds(latents, seeds)
+        return self.model.decode(latents)
 
     def options(self, name: str) -> dict[str, Any]:
         return dict(self.preset.options.get(name, {}))
@@ -331,11 +342,6 @@ def _choice(number: int, most: int, seed: int) -> slice | np.ndarray:
     if number <= most:
         return slice(None)
     return np.random.default_rng(seed).permutation(number)[:most]
-
-
-def _in_batches(function: Callable, array: np.ndarray) -> np.ndarray:
-    starts = range(0, len(array), _BATCH_SIZE)
-    return np.concatenate([function(array[start : start + _BATCH_SIZE]) for start in starts])
 
 
 def _eight_bits(images) -> np.ndarray:

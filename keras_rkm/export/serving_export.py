@@ -10,12 +10,13 @@ import keras
 import numpy as np
 
 from keras_rkm.models import StiefelRKM
+from keras_rkm.models.latent_model import LatentModel
 from keras_rkm.samplers import Sampler
 
 from .manifest import write_manifest
 from .servability import check_servable
 from .server_config import named_versions, read_models_config, write_server_configs
-from .signatures import Endpoint, endpoints
+from .signatures import Endpoint, endpoints, latent_moments
 from .versions import add_version, check_version, prune_versions
 from .warmup import write_warmup_requests
 
@@ -23,7 +24,7 @@ _STEPS = tuple(np.linspace(-3, 3, 13).tolist())
 
 
 def export_for_serving(
-    model: StiefelRKM,
+    model: LatentModel,
     sampler: Sampler,
     base_dir: str | os.PathLike,
     version: int | None = None,
@@ -47,7 +48,7 @@ def export_for_serving(
     written where they are missing.
 
     Args:
-        model: `StiefelRKM` after `fit_principal_axes`.
+        model: A model of `keras_rkm.models`; a `StiefelRKM` after `fit_principal_axes`.
         sampler: Sampler that was adapted to latents of the model.
         base_dir: The folder of the models.
         version: Positive int that is not taken. Defaults to None, the one after the highest.
@@ -98,8 +99,7 @@ def export_for_serving(
         write_warmup_requests(folder, offered, model_name=name)
         description = {
             "signatures": signatures,
-            "explained_variance": np.asarray(model.explained_variance).tolist(),
-            "explained_variance_ratio": np.asarray(model.explained_variance_ratio).tolist(),
+            **_describe_latents(model, sampler),
             "traverse_steps": list(traverse_steps),
             "sampler": keras.saving.serialize_keras_object(sampler),
             "metadata": metadata,
@@ -137,14 +137,30 @@ def _check_arguments(name, keep, traverse_steps, metadata) -> None:
         ) from error
 
 
-def _check_fit(model: StiefelRKM, sampler: Sampler) -> None:
-    model.explained_variance  # noqa: B018 (says so if the axes are not known)
+def _check_fit(model: LatentModel, sampler: Sampler) -> None:
+    if not isinstance(model, LatentModel):
+        raise ValueError(
+            "`model` must be one of the models of keras_rkm. "
+            f"Received: a {type(model).__name__}. `keras.Model.export` exports any model."
+        )
+    if isinstance(model, StiefelRKM):
+        model.explained_variance  # noqa: B018 (says so if the axes are not known)
     if sampler.latent_dim != model.latent_dim:
         raise ValueError(
             "`sampler` must draw latents of the model. "
             f"Received: sampler.latent_dim={sampler.latent_dim}, "
             f"model.latent_dim={model.latent_dim}. Adapt a sampler to `model.encode(images)`."
         )
+
+
+def _describe_latents(model: LatentModel, sampler: Sampler) -> dict:
+    """What the manifest says of the latents."""
+    means, deviations = latent_moments(model, sampler)
+    found = {"latent_mean": means.tolist(), "latent_stddev": deviations.tolist()}
+    if isinstance(model, StiefelRKM):
+        found["explained_variance"] = np.asarray(model.explained_variance).tolist()
+        found["explained_variance_ratio"] = np.asarray(model.explained_variance_ratio).tolist()
+    return found
 
 
 def _write_saved_model(folder: Path, offered: Mapping[str, Endpoint]) -> dict:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rkm.models import StiefelRKM
+from keras_rkm.models.latent_model import LatentModel
 from keras_rkm.samplers import Sampler
 
 _PNG_CHANNELS = (1, 3, 4)
@@ -24,7 +25,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(
-    model: StiefelRKM, sampler: Sampler, traverse_steps: Sequence[float]
+    model: LatentModel, sampler: Sampler, traverse_steps: Sequence[float]
 ) -> dict[str, Endpoint]:
     """The endpoints of a model by the names of their signatures, the default one first.
 
@@ -34,7 +35,7 @@ def endpoints(
     | `generate_png` | `seed` int64 (batch,) | `image_bytes` string (batch,) |
     | `encode` | `images` | `latents` |
     | `decode` | `latents` | `images` |
-    | `reconstruct` | `images` | `images`, `energy` (batch,) |
+    | `reconstruct` | `images` | `images`; of a `StiefelRKM` `energy` (batch,) too |
     | `traverse` | `latents`, `component` int64 (batch,) | `images` (batch, steps, ...) |
     | `log_prob` | `latents` | `log_prob` (batch,) |
 
@@ -42,19 +43,22 @@ def endpoints(
     `generate_png` is left out for images whose channels a PNG file cannot hold.
 
     Args:
-        model: `StiefelRKM` after `fit_principal_axes`.
+        model: A model of `keras_rkm.models`; a `StiefelRKM` after `fit_principal_axes`.
         sampler: Adapted sampler of its latents.
-        traverse_steps: Where `traverse` puts the component, in standard deviations of the latent.
+        traverse_steps: Where `traverse` puts the component, in standard deviations of the latent
+            around its mean, see `latent_moments`.
     """
     seed = tf.TensorSpec([None], tf.int64, name="seed")
     component = tf.TensorSpec([None], tf.int64, name="component")
     latents = tf.TensorSpec([None, model.latent_dim], tf.float32, name="latents")
     images = tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
-    positions = np.outer(np.sqrt(model.explained_variance), traverse_steps).astype("float32")
+    means, deviations = latent_moments(model, sampler)
+    positions = (means[:, np.newaxis] + np.outer(deviations, traverse_steps)).astype("float32")
 
     def generate(seed):
         latents = sampler.sample_from_seeds(seed)
-        return {"latents": latents, "images": _float32(model.decode(latents))}
+        images = model.decode_from_seeds(latents, seed)
+        return {"latents": latents, "images": _float32(images)}
 
     def generate_png(seed):
         return {"image_bytes": _png(generate(seed)["images"])}
@@ -66,6 +70,9 @@ def endpoints(
         return {"images": _float32(model.decode(latents))}
 
     def reconstruct(images):
+        return {"images": _float32(model.reconstruct(images))}
+
+    def reconstruct_with_energy(images):
         reconstructions, terms = model.reconstruct_with_terms(images)
         energy = model.reconstruction_weight * terms.reconstruction + terms.pca
         return {"images": _float32(reconstructions), "energy": _float32(energy)}
@@ -82,13 +89,29 @@ def endpoints(
         "generate": Endpoint(generate, (seed,)),
         "encode": Endpoint(encode, (images,)),
         "decode": Endpoint(decode, (latents,)),
-        "reconstruct": Endpoint(reconstruct, (images,)),
+        "reconstruct": Endpoint(
+            reconstruct_with_energy if isinstance(model, StiefelRKM) else reconstruct, (images,)
+        ),
         "traverse": Endpoint(traverse, (latents, component)),
         "log_prob": Endpoint(log_prob, (latents,)),
     }
     if model.image_shape[-1] in _PNG_CHANNELS:
         found["generate_png"] = Endpoint(generate_png, (seed,))
     return found
+
+
+def latent_moments(model: LatentModel, sampler: Sampler) -> tuple[np.ndarray, np.ndarray]:
+    """The means and the standard deviations of the latents, both `(latent_dim,)`.
+
+    A `StiefelRKM` holds them: its latents are centred. Those of another model are what the sampler
+    has found, or the prior.
+
+    Raises:
+        ValueError: For a `StiefelRKM` before `fit_principal_axes`.
+    """
+    if isinstance(model, StiefelRKM):
+        return np.zeros(model.latent_dim), np.sqrt(np.asarray(model.explained_variance))
+    return np.asarray(sampler.latent_mean), np.asarray(sampler.latent_stddev)
 
 
 def _path(latents, component, positions):

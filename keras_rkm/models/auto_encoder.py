@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_rkm.models.latent_model import ReconstructingModel
+from keras_rkm.models.latent_model import LinearLatentModel
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
-class AutoEncoder(ReconstructingModel):
+class AutoEncoder(LinearLatentModel):
     """Auto-encoder: minimises the error of its reconstructions, and nothing else.
 
     A baseline for `StiefelRKM` on the same networks: a linear layer leads from the features to the
@@ -46,7 +46,7 @@ class AutoEncoder(ReconstructingModel):
         )
 
     def _latents(self, images, training=False):
-        return self.features_to_latents(self._features(images, training))
+        return self.features_to_latents(self._encoder_features(images, training))
 
     def _values(self, images, noise_seed, training):
         error = self._reconstruction_loss(images, self._latents(images, training), training)

@@ -11,6 +11,11 @@ EMPTY = (
 )
 
 
+def images_of(data):
+    """The images of what Keras takes: of `(images, ...)` the first entry."""
+    return data[0] if isinstance(data, list | tuple) else data
+
+
 def check_images(data, *, image_shape, unit_range, batch_size=None, min_images=2):
     """Raises a clear error for data that cannot work, as far as can be seen without reading it.
 
@@ -69,7 +74,7 @@ def _check_array(images, image_shape, unit_range, batch_size, min_images):
 
 
 def _check_dataset(dataset, image_shape, min_images):
-    spec = _images_of(dataset.element_spec)
+    spec = images_of(dataset.element_spec)
     if not isinstance(spec, tf.TensorSpec):
         raise ValueError(
             "A dataset must yield batches `images` or `(images, labels)`. "
@@ -80,10 +85,6 @@ def _check_dataset(dataset, image_shape, min_images):
         raise ValueError(EMPTY)
     if spec.shape[0] is not None and spec.shape[0] < min_images:
         _raise_for_small_batch("batches of one")
-
-
-def _images_of(element):
-    return element[0] if isinstance(element, tuple) else element
 
 
 def check_spec(shape, dtype, image_shape):

@@ -1,13 +1,14 @@
 """The InfoGAN."""
 
-import random
-
 import keras
 import tensorflow as tf
 
 from keras_rkm.models import variational
 from keras_rkm.models.adversarial import AdversarialModel, discriminator_loss
 from keras_rkm.models.argument_checks import check_not_negative, check_positive_int
+from keras_rkm.samplers.drawing import normal_rows, row_keys
+
+_NOISE_STREAM = 1  # the codes of a row may have been drawn from its seed by the stream 0
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
@@ -27,7 +28,7 @@ class InfoGAN(AdversarialModel):
 
     The latents of an image are Q's guess of its codes, and there are no others: a reconstruction
     has the right codes, and other details, if training went well. `decode` puts zero for the noise,
-    `generate` draws it.
+    `generate` and `decode_from_seeds` draw it.
 
     Args:
         encoder: `keras.Model` from images to features, `(batch, feature_dim)`.
@@ -90,31 +91,25 @@ class InfoGAN(AdversarialModel):
     def _default_optimizers(self):
         return tuple(keras.optimizers.Adam(rate, beta_1=0.5) for rate in (1e-3, 2e-4))
 
-    def generate(self, num_samples, sampler, seed=None):
-        """Draws codes from `sampler` and noise, and returns their images.
+    def decode_from_seeds(self, latents, seeds):
+        """Returns the images of drawn codes, with a noise that is drawn from the seeds of the rows.
 
         Args:
-            num_samples: Positive int.
-            sampler: Anything with `sample(num_samples, seed=...)` that returns latents, as in
-                `keras_rkm.samplers`.
-            seed: Int or None, for both.
+            latents: `(batch, latent_dim)`, the codes.
+            seeds: Ints `(batch,)`, a negative one for fresh entropy.
         """
-        codes = tf.cast(sampler.sample(num_samples, seed=seed), self.variable_dtype)
-        noise_seed = tf.constant([random.getrandbits(31) if seed is None else seed, 0], tf.int64)
-        return self._generate(codes, noise_seed)
+        return self._decode_from_seeds(self._checked_latents(latents), row_keys(seeds))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _generate(self, codes, noise_seed):
-        return self._images_of_codes(codes, self._noise(tf.shape(codes)[0], noise_seed))
-
-    def _noise(self, batch_size, seed):
-        return self._normal([batch_size, self.noise_dim], seed)
+    def _decode_from_seeds(self, codes, keys):
+        noise = normal_rows(keys, self.noise_dim, _NOISE_STREAM)
+        return self._images_of_codes(codes, tf.cast(noise, codes.dtype))
 
     def _normal(self, shape, seed):
         return tf.random.stateless_normal(shape, seed, dtype=self.variable_dtype)
 
     def _latents(self, images, training=False):
-        return self.codes(self._features(images, training))
+        return self.codes(self._encoder_features(images, training))
 
     def _images(self, latents, training=False):
         noise = tf.zeros([tf.shape(latents)[0], self.noise_dim], latents.dtype)
@@ -127,14 +122,15 @@ class InfoGAN(AdversarialModel):
     def _values(self, images, noise_seed, training):
         noise_seed, codes_seed = variational.split_seed(noise_seed)
         batch_size = tf.shape(images)[0]
+        noise = self._normal([batch_size, self.noise_dim], noise_seed)
         codes = self._normal([batch_size, self.latent_dim], codes_seed)
-        generated = self._images_of_codes(codes, self._noise(batch_size, noise_seed), training)
-        generated_features = self._features(generated, training)
+        generated = self._images_of_codes(codes, noise, training)
+        generated_features = self._encoder_features(generated, training)
         generated_logits = self.logits(generated_features)
         errors = tf.square(codes - self.codes(generated_features))
         information_loss = 0.5 * tf.reduce_mean(tf.reduce_sum(errors, axis=-1))
         information = self.information_weight * information_loss
-        real_logits = self.logits(self._features(images, training))
+        real_logits = self.logits(self._encoder_features(images, training))
         return {
             "loss": tf.reduce_mean(tf.nn.softplus(-generated_logits)) + information,
             "discriminator_loss": discriminator_loss(real_logits, generated_logits) + information,

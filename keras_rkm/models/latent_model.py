@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_rkm import losses
 from keras_rkm.models import image_checks
 from keras_rkm.models.argument_checks import check_choice, check_positive_int, feature_dim_of
+from keras_rkm.samplers.drawing import row_seeds
 
 _KERAS_BATCH_SIZE = 32
 _EVALUATION_STEP = -1  # No training step has this number, nor its noise.
@@ -26,8 +27,8 @@ class LatentModel(keras.Model):
         _values(images, noise_seed, training)       a scalar for each of `log_names`, "loss" among
                                                     them
 
-    and, where that is not all, `_step`, `_before_fit`, `_unit_range`, `_min_images` and
-    `get_config`.
+    and, where that is not all, `_step`, `_log`, `_before_fit`, `_unit_range`, `_min_images`,
+    `_objective_arguments` and `get_config`.
 
     Args:
         encoder: `keras.Model` from images to features, `(batch, feature_dim)`.
@@ -42,6 +43,7 @@ class LatentModel(keras.Model):
     """
 
     log_names = ("loss",)
+    _objective_arguments = "the arguments it is made with"  # for a message
     _unit_range = False  # whether images outside [0, 1] are an error
     _min_images = 1  # in a batch to train on
 
@@ -88,19 +90,23 @@ class LatentModel(keras.Model):
 
     def decode(self, latents):
         """Returns the images of latents, of shape `(batch, *image_shape)`."""
+        return self._decode(self._checked_latents(latents))
+
+    def _checked_latents(self, latents):
         latents = tf.cast(tf.convert_to_tensor(latents), self.variable_dtype)
         if latents.shape.rank != 2 or latents.shape[-1] != self.latent_dim:
             raise ValueError(
                 f"`latents` must have the shape (batch, {self.latent_dim}). "
                 f"Received: shape={tuple(latents.shape)}"
             )
-        return self._decode(latents)
+        return latents
 
     def reconstruct(self, images):
         """Returns `decode(encode(images))`."""
         return self._reconstruct(tf.convert_to_tensor(images))
 
-    # As graphs, as in `predict` and in an exported model: see `StiefelRKM`.
+    # As graphs, as in `predict` and in an exported model. Under mixed precision op by op is another
+    # computation: it rounds between a convolution, its bias and its activation, to 1e-3 in float16.
     @tf.function(autograph=False, reduce_retracing=True)
     def _encode(self, images):
         return self._latents(images)
@@ -122,7 +128,21 @@ class LatentModel(keras.Model):
                 `keras_rkm.samplers`.
             seed: Int or None.
         """
-        return self.decode(sampler.sample(num_samples, seed=seed))
+        latents = sampler.sample(num_samples, seed=seed)
+        return self.decode_from_seeds(latents, row_seeds(num_samples, seed))
+
+    def decode_from_seeds(self, latents, seeds):
+        """Returns the images of drawn latents, of shape `(batch, *image_shape)`.
+
+        They are those of `decode`, unless the model draws more than its latents for an image. What
+        it draws for a row depends on the seed of the row alone.
+
+        Args:
+            latents: `(batch, latent_dim)`.
+            seeds: Ints `(batch,)`, a negative one for fresh entropy; as of
+                `Sampler.sample_from_seeds`.
+        """
+        return self.decode(latents)
 
     def compile(self, optimizer="adam", **kwargs):
         """Configures training.
@@ -138,8 +158,8 @@ class LatentModel(keras.Model):
         given = {key for key, value in kwargs.items() if value is not None}
         if unusable := given & {"loss", "loss_weights", "metrics", "weighted_metrics"}:
             raise ValueError(
-                f"{type(self).__name__} has its own objective and logs, chosen by the arguments it "
-                f"is made with. Received: {sorted(unusable)}"
+                f"{type(self).__name__} has its own objective and logs, chosen by "
+                f"{self._objective_arguments}. Received: {sorted(unusable)}. Leave them out."
             )
         super().compile(optimizer=optimizer, **kwargs)
         # All variables exist: Keras would leave it to the first step, inside the compiled function.
@@ -166,7 +186,8 @@ class LatentModel(keras.Model):
             ValueError: If the images, or those of `validation_data`, cannot be used, see
                 `keras_rkm.models.image_checks`; in a dataset when their batch comes, before it has
                 changed a weight. Also if there are no images, or sample weights.
-            FloatingPointError: With `jit_compile=True`, if a log is not finite.
+            FloatingPointError: With `jit_compile=True`, if a log is not finite; of a StiefelRKM
+                whenever the gradient of its basis is not.
         """
         weights = {key for key in ("sample_weight", "class_weight") if kwargs.get(key) is not None}
         if weights:
@@ -179,7 +200,7 @@ class LatentModel(keras.Model):
             min_images=self._min_images,
         )
         if kwargs.get("validation_data") is not None:
-            self._check_images(_images_of(kwargs["validation_data"]), min_images=1)
+            self._check_images(image_checks.images_of(kwargs["validation_data"]), min_images=1)
         if self.jit_compile:  # XLA leaves out the checks in the graph
             stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
             kwargs["callbacks"] = [stop, *_as_list(kwargs.get("callbacks"))]
@@ -234,7 +255,7 @@ class LatentModel(keras.Model):
 
     def train_step(self, data):
         images, checks = self._checked_images(data)
-        # Without it the optimizer's step count would go on beside a failed check.
+        # Without it the step counts of the optimizers would go on beside a failed check.
         with tf.control_dependencies(checks):
             # A function of the step, so that a run that is resumed draws the same noise.
             values = self._step(images, self._noise_seed(self.optimizer.iterations))
@@ -275,7 +296,7 @@ class LatentModel(keras.Model):
             tracker.update_state(values[name], sample_weight=tf.shape(images)[0])
         return self.get_metrics_result()
 
-    def _features(self, images, training=False):
+    def _encoder_features(self, images, training=False):
         """Returns the features, `(batch, feature_dim)`, in full precision."""
         return tf.cast(self.encoder(images, training=training), self.variable_dtype)
 
@@ -301,9 +322,6 @@ class LatentModel(keras.Model):
 class ReconstructingModel(LatentModel):
     """A latent model whose loss has the error of its reconstructions in it.
 
-    A subclass gives what one of `LatentModel` does, without `_images`: the decoder gets a linear
-    map of the latents.
-
     Args:
         encoder: As of `LatentModel`.
         decoder: As of `LatentModel`.
@@ -321,29 +339,43 @@ class ReconstructingModel(LatentModel):
         check_choice("reconstruction_loss", reconstruction_loss, losses.RECONSTRUCTION_LOSSES)
         super().__init__(encoder, decoder, latent_dim, **kwargs)
         self.reconstruction_loss = reconstruction_loss
-        self.latents_to_features = self._dense(
-            "latents_to_features", self.latent_dim, self.feature_dim
-        )
 
     @property
     def _unit_range(self):
         return self.reconstruction_loss == "binary_crossentropy"
+
+    def _reconstruction_error(self, images, reconstructions):
+        """The error of each image, `(batch,)`."""
+        return losses.reconstruction_error(images, reconstructions, loss=self.reconstruction_loss)
+
+    def get_config(self):
+        return {**super().get_config(), "reconstruction_loss": self.reconstruction_loss}
+
+
+class LinearLatentModel(ReconstructingModel):
+    """A reconstructing model whose decoder gets a linear map of the latents.
+
+    A subclass gives what one of `LatentModel` does, without `_images`.
+
+    Args:
+        encoder: As of `ReconstructingModel`.
+        decoder: As of `ReconstructingModel`.
+        latent_dim: As of `ReconstructingModel`.
+        **kwargs: As of `ReconstructingModel`.
+    """
+
+    def __init__(self, encoder, decoder, latent_dim, **kwargs):
+        super().__init__(encoder, decoder, latent_dim, **kwargs)
+        self.latents_to_features = self._dense(
+            "latents_to_features", self.latent_dim, self.feature_dim
+        )
 
     def _images(self, latents, training=False):
         return self.decoder(self.latents_to_features(latents), training=training)
 
     def _reconstruction_loss(self, images, latents, training):
         """The error of what is decoded from `latents`, a scalar."""
-        reconstructions = self._images(latents, training)
-        errors = losses.reconstruction_error(images, reconstructions, loss=self.reconstruction_loss)
-        return tf.reduce_mean(errors)
-
-    def get_config(self):
-        return {**super().get_config(), "reconstruction_loss": self.reconstruction_loss}
-
-
-def _images_of(data):
-    return data[0] if isinstance(data, list | tuple) else data
+        return tf.reduce_mean(self._reconstruction_error(images, self._images(latents, training)))
 
 
 def _as_list(callbacks):

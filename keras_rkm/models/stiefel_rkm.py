@@ -1,7 +1,6 @@
 """The Stiefel-Restricted Kernel Machine."""
 
 import contextlib
-import random
 from typing import NamedTuple
 
 import keras
@@ -12,15 +11,23 @@ from keras_rkm import _moments, losses, rotations
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import image_checks, principal_axes
-from keras_rkm.models.argument_checks import check_choice, check_not_negative, feature_dim_of
+from keras_rkm.models.argument_checks import check_choice, check_not_negative
+from keras_rkm.models.latent_model import ReconstructingModel
 from keras_rkm.optimizers import CayleyAdam, ConstraintRouter
 from keras_rkm.rotations.rotation import with_fixed_signs
 
 _MODES = ("deterministic", "noisy", "split")
 _CENTERINGS = ("none", "batch")
 _UPDATES = ("simultaneous", "alternating")
-_KERAS_BATCH_SIZE = 32
 _NUM_SAMPLED_CODES = 10_000  # by which axes are found that no sums tell
+
+
+class _Objective(NamedTuple):
+    """The loss and its parts, scalars: means over the batch."""
+
+    loss: tf.Tensor
+    reconstruction_loss: tf.Tensor
+    pca_loss: tf.Tensor
 
 
 class EnergyTerms(NamedTuple):
@@ -32,7 +39,7 @@ class EnergyTerms(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
-class StiefelRKM(keras.Model):
+class StiefelRKM(ReconstructingModel):
     """Stiefel-Restricted Kernel Machine: an auto-encoder with PCA in its feature space [1].
 
     Minimises, over the networks and over bases U with orthonormal columns,
@@ -88,6 +95,12 @@ class StiefelRKM(keras.Model):
             arXiv:2006.07046.
     """
 
+    log_names = (*_Objective._fields, "orthonormality_error")
+    _objective_arguments = (
+        "`reconstruction_loss`, `reconstruction_mode` and `reconstruction_weight`"
+    )
+    _min_images = 2  # of a single one nothing is left when it is centred
+
     def __init__(
         self,
         encoder,
@@ -105,43 +118,29 @@ class StiefelRKM(keras.Model):
     ):
         if mean_penalty is None:
             mean_penalty = 1.0 if decoder_centering == "none" else 0.0
-        check_choice("reconstruction_loss", reconstruction_loss, losses.RECONSTRUCTION_LOSSES)
         check_choice("reconstruction_mode", reconstruction_mode, _MODES)
         check_choice("decoder_centering", decoder_centering, _CENTERINGS)
         check_choice("update", update, _UPDATES)
         check_not_negative("reconstruction_weight", reconstruction_weight)
         check_not_negative("noise_stddev", noise_stddev)
         check_not_negative("mean_penalty", mean_penalty)
-        feature_dim = feature_dim_of(encoder, decoder)
-
-        super().__init__(**kwargs)
-        self.encoder = encoder
-        self.decoder = decoder
+        super().__init__(encoder, decoder, latent_dim, reconstruction_loss, seed=seed, **kwargs)
         self.reconstruction_weight = reconstruction_weight
-        self.reconstruction_loss = reconstruction_loss
         self.reconstruction_mode = reconstruction_mode
         self.noise_stddev = noise_stddev
         self.decoder_centering = decoder_centering
         self.mean_penalty = mean_penalty
         self.update = update
-        self.seed = random.getrandbits(31) if seed is None else seed
-
         # Of the model's own policy, which its file holds; the global one may be another by then.
         dtype = self.variable_dtype
         self.centering = FeatureCentering(name="centering", dtype=dtype)
         self.projection = StiefelProjection(
             latent_dim, seed=self.seed, name="projection", dtype=dtype
         )
-        self.latent_dim = self.projection.latent_dim
-        self.centering.build((None, feature_dim))
-        self.projection.build((None, feature_dim))
+        self.centering.build((None, self.feature_dim))
+        self.projection.build((None, self.feature_dim))
         self._explained_variance = self._add_state("explained_variance", (self.latent_dim,))
         self._feature_variance = self._add_state("feature_variance", ())
-        self._trackers = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("loss", "reconstruction_loss", "pca_loss", "orthonormality_error")
-        }
-        self.built = True
 
     def _add_state(self, name, shape):
         return self.add_weight(
@@ -149,14 +148,9 @@ class StiefelRKM(keras.Model):
             shape=shape,
             initializer="zeros",
             trainable=False,
-            dtype=self.projection.dtype,
+            dtype=self.variable_dtype,
             autocast=False,
         )
-
-    @property
-    def image_shape(self):
-        """`(height, width, channels)` of the images."""
-        return tuple(self.encoder.input_shape[1:])
 
     @property
     def basis(self):
@@ -188,28 +182,14 @@ class StiefelRKM(keras.Model):
         features, centred = self._features(images, training)
         return self._decode_code(self._code(features, self.projection(centred)))
 
-    def encode(self, images):
-        """Returns the latents `U'(phi(x) - mean)` of images, of shape `(batch, latent_dim)`."""
-        return self._encode(tf.convert_to_tensor(images))
-
-    def decode(self, latents):
-        """Returns the images of latents, of shape `(batch, *image_shape)`."""
-        latents = tf.cast(tf.convert_to_tensor(latents), self.projection.compute_dtype)
-        if latents.shape.rank != 2 or latents.shape[-1] != self.latent_dim:
-            raise ValueError(
-                f"`latents` must have the shape (batch, {self.latent_dim}). "
-                f"Received: shape={tuple(latents.shape)}"
-            )
-        return self._decode(latents)
-
     def reconstruct(self, images):
         """Returns `decode(encode(images))`."""
         return self.reconstruct_with_terms(images)[0]
 
     def reconstruct_with_terms(self, images):
         """Returns `reconstruct(images)` and `energy_terms(images)` in one pass."""
-        images = tf.cast(images, self.projection.compute_dtype)
-        reconstructions, *terms = self._reconstruct(images)
+        images = tf.cast(images, self.variable_dtype)
+        reconstructions, *terms = self._reconstruct_with_terms(images)
         return reconstructions, EnergyTerms(*terms)
 
     def energy(self, images):
@@ -238,20 +218,16 @@ class StiefelRKM(keras.Model):
         """
         return self.reconstruct_with_terms(images)[1]
 
-    # As graphs, as in `predict` and in an exported model. Under mixed precision op by op is another
-    # computation: it rounds between a convolution, its bias and its activation, to 1e-3 in float16.
-    @tf.function(autograph=False, reduce_retracing=True)
-    def _encode(self, images):
-        return self.projection(self._features(images)[1])
+    def _latents(self, images, training=False):
+        return self.projection(self._features(images, training)[1])
 
-    @tf.function(autograph=False, reduce_retracing=True)
-    def _decode(self, latents):
+    def _images(self, latents, training=False):
         if self.decoder_centering == "none":
             latents = latents + self.projection(self.feature_mean[tf.newaxis])
-        return self._decode_code(latents)
+        return self._decode_code(latents, training)
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _reconstruct(self, images):
+    def _reconstruct_with_terms(self, images):
         """Returns the reconstructions, and what `EnergyTerms` holds."""
         features, centred = self._features(images)
         latents = self.projection(centred)
@@ -262,17 +238,6 @@ class StiefelRKM(keras.Model):
             losses.pca_reconstruction_error(centred, self.projection.expand(latents)),
             self._reconstruction_error(images, images),
         )
-
-    def generate(self, num_samples, sampler, seed=None):
-        """Draws latents from `sampler` and returns their images.
-
-        Args:
-            num_samples: Positive int.
-            sampler: Anything with `sample(num_samples, seed=...)` that returns latents, as in
-                `keras_rkm.samplers`.
-            seed: Int or None.
-        """
-        return self.decode(sampler.sample(num_samples, seed=seed))
 
     def compile(self, optimizer="adam", basis_optimizer=None, **kwargs):
         """Configures training.
@@ -287,12 +252,6 @@ class StiefelRKM(keras.Model):
         Raises:
             ValueError: If a `loss` or metrics are given; the model has its own.
         """
-        given = {key for key, value in kwargs.items() if value is not None}
-        if unusable := given & {"loss", "loss_weights", "metrics", "weighted_metrics"}:
-            raise ValueError(
-                "StiefelRKM has its own objective and logs, chosen by `reconstruction_loss`, "
-                f"`reconstruction_mode` and `reconstruction_weight`. Received: {sorted(unusable)}"
-            )
         if not isinstance(optimizer, ConstraintRouter):
             optimizer = ConstraintRouter(optimizer, basis_optimizer)
         elif basis_optimizer is not None:
@@ -300,80 +259,18 @@ class StiefelRKM(keras.Model):
                 "`optimizer` is a ConstraintRouter, which has an optimizer for U already. "
                 f"Received also: basis_optimizer={basis_optimizer}"
             )
-        super().compile(optimizer=optimizer, **kwargs)
-        # All variables exist: Keras would leave it to the first step, inside the compiled function.
-        self.optimizer.build(self.trainable_variables)
+        super().compile(optimizer, **kwargs)
 
-    def get_compile_config(self):
-        return self._compile_config.serialize() if self.compiled else {}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """Trains on images, after a look at whether they can work; as `keras.Model.fit`.
-
-        Args:
-            x: Array of shape `(num_images, *image_shape)` or a `tf.data.Dataset` of batches
-                `images` or `(images, labels)`.
-            y: Labels; not used.
-            batch_size: As in `keras.Model.fit`.
-            *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`.
-
-        Raises:
-            ValueError: If the images, or those of `validation_data`, cannot be used, see
-                `keras_rkm.models.image_checks`; in a dataset when their batch comes, before it has
-                changed a weight. Also if there are no images, or sample weights.
-            FloatingPointError: If training diverged to numbers that are not finite.
-        """
-        weights = {key for key in ("sample_weight", "class_weight") if kwargs.get(key) is not None}
-        if weights:
-            raise ValueError(f"StiefelRKM weighs all images alike. Received: {sorted(weights)}")
-        # Of arrays that Keras is to split, the last batch is not known here.
-        whole = not kwargs.get("validation_split")
-        self._check_images(x, batch_size=(batch_size or _KERAS_BATCH_SIZE) if whole else None)
-        if kwargs.get("validation_data") is not None:
-            self._check_images(_images_of(kwargs["validation_data"]), min_images=1)
-        if self.jit_compile:  # XLA leaves out the checks in the graph
-            stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
-            kwargs["callbacks"] = [stop, *_as_list(kwargs.get("callbacks"))]
-        self._feature_variance.assign(0.0)  # the axes of the last `fit_principal_axes` are no more
-        with self._clear_errors():
-            history = super().fit(x, y, batch_size, *args, **kwargs)
-        if isinstance(x, tf.data.Dataset) and not history.history:
-            raise ValueError(image_checks.EMPTY)
-        return history
-
-    def evaluate(self, x=None, *args, **kwargs):
-        """Returns the losses of images, as `keras.Model.evaluate`; checks them as `fit` does."""
-        # Keras validates by this method too, with what `fit` has checked and an iterator for it.
-        if "_use_cached_eval_dataset" not in kwargs:
-            self._check_images(x, min_images=1)
-        with self._clear_errors():
-            return super().evaluate(x, *args, **kwargs)
-
-    def _check_images(self, images, **arguments):
-        image_checks.check_images(
-            images, image_shape=self.image_shape, unit_range=self._unit_range, **arguments
-        )
-
-    @property
-    def _unit_range(self):
-        return self.reconstruction_loss == "binary_crossentropy"
+    def _before_fit(self, data):
+        # The axes of the last `fit_principal_axes` are no more.
+        self._feature_variance.assign(0.0)
 
     @contextlib.contextmanager
     def _clear_errors(self):
-        """Says in a sentence what a check inside the graph found."""
         try:
-            yield
+            with super()._clear_errors():
+                yield
         except tf.errors.InvalidArgumentError as error:
-            for message in (image_checks.NOT_FINITE, image_checks.OUT_OF_RANGE):
-                if message in error.message:
-                    raise ValueError(
-                        f"{message}, in a batch after training step "
-                        f"{int(self.optimizer.iterations)}. It has changed no weight."
-                    ) from None
             if "not invertible" in error.message:  # what a NaN in the gradient of U comes to
                 raise FloatingPointError(
                     "Training diverged: the gradient of the basis is not finite. Try a smaller "
@@ -477,11 +374,13 @@ class StiefelRKM(keras.Model):
 
         @tf.function(reduce_retracing=True)
         def features_and_codes(images):
-            features = self._features(images)[0]
+            features = self._encoder_features(images)
             return features, self.projection(features)
 
         for index, element in enumerate(data):
-            batch, codes = (part.numpy() for part in features_and_codes(_images_of(element)))
+            batch, codes = (
+                part.numpy() for part in features_and_codes(image_checks.images_of(element))
+            )
             if not np.isfinite(batch).all():
                 raise ValueError(
                     f"The features of batch {index} are not finite. Received: NaN or Inf in its "
@@ -490,46 +389,10 @@ class StiefelRKM(keras.Model):
             sample.add(codes)
             yield batch
 
-    @property
-    def metrics(self):
-        return list(self._trackers.values())
-
-    def train_step(self, data):
-        images, checks = self._checked_images(data)
-        # Without it the optimizers' step counts would go on beside a failed check.
-        with tf.control_dependencies(checks):
-            # A function of the step, so that a run that is resumed draws the same noise.
-            noise_seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-            if self.update == "alternating":
-                values = self._alternating_step(images, noise_seed)
-            else:
-                values = self._simultaneous_step(images, noise_seed)
-        return self._log(images, *values)
-
-    def test_step(self, data):
-        images, checks = self._checked_images(data)
-        with tf.control_dependencies(checks):
-            values = self._objective(images, *self._features(images))
-        return self._log(images, *values)
-
-    def _checked_images(self, data):
-        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError("StiefelRKM weighs all images alike. Received: data with weights.")
-        checks = image_checks.check_batch(
-            images, image_shape=self.image_shape, unit_range=self._unit_range
-        )
-        # Datasets may be float64, as `images / 255` is; losses are as precise as the basis.
-        return tf.cast(images, self.projection.compute_dtype), checks
-
-    def _simultaneous_step(self, images, noise_seed):
-        """One gradient; then the step of U and the step of the networks."""
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            values = self._objective(images, *self._features(images, True), noise_seed)
-            loss = self.optimizer.scale_loss(values[0])
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return values
+    def _step(self, images, noise_seed):
+        if self.update == "alternating":
+            return self._alternating_step(images, noise_seed)
+        return super()._step(images, noise_seed)
 
     def _alternating_step(self, images, noise_seed):
         """The step of U; then the step of the networks with a fresh gradient at the new U."""
@@ -541,23 +404,22 @@ class StiefelRKM(keras.Model):
             with tape.stop_recording():
                 self._basis_step(images, features, basis, noise_seed)
             values = self._objective(images, *features, noise_seed)
-            loss = self.optimizer.scale_loss(values[0])
+            loss = self.optimizer.scale_loss(values.loss)
         if networks:
             self.optimizer.apply(tape.gradient(loss, networks), networks)
-        return values
+        return values._asdict()
 
     def _basis_step(self, images, features, basis, noise_seed):
         if not basis:
             return
         with tf.GradientTape() as tape:
-            loss = self._objective(images, *features, noise_seed)[0]
-            loss = self.optimizer.scale_loss(loss)
+            values = self._objective(images, *features, noise_seed)
+            loss = self.optimizer.scale_loss(values.loss)
         self.optimizer.apply(tape.gradient(loss, basis), basis)
 
     def _features(self, images, training=False):
         """Returns phi(x) and phi(x) - mean, both `(batch, feature_dim)`."""
-        features = self.encoder(images, training=training)
-        features = tf.cast(features, self.projection.compute_dtype)
+        features = self._encoder_features(images, training)
         return features, self.centering(features, training=training)
 
     def _code(self, features, latents):
@@ -567,18 +429,19 @@ class StiefelRKM(keras.Model):
     def _decode_code(self, code, training=False):
         return self.decoder(self.projection.expand(code), training=training)
 
-    def _objective(self, images, features, centred, noise_seed=None):
-        """Returns the loss, the reconstruction loss and the PCA loss: means over the batch.
+    def _values(self, images, noise_seed, training):
+        features = self._features(images, training)
+        return self._objective(images, *features, noise_seed if training else None)._asdict()
 
-        `noise_seed`, of shape (2,), is there in training only.
-        """
+    def _objective(self, images, features, centred, noise_seed=None):
+        """Returns an `_Objective`; `noise_seed`, of shape (2,), is there in training only."""
         errors = self._errors(images, features, centred, noise_seed)
         reconstruction_loss, pca_loss = map(tf.reduce_mean, errors)
         loss = self.reconstruction_weight * reconstruction_loss + pca_loss
         if self.mean_penalty:
             mean = tf.reduce_mean(features - centred, axis=0, keepdims=True)
             loss += self.mean_penalty * tf.reduce_sum(tf.square(self.projection(mean)))
-        return loss, reconstruction_loss, pca_loss
+        return _Objective(loss, reconstruction_loss, pca_loss)
 
     def _errors(self, images, features, centred, noise_seed=None):
         """Returns the reconstruction error and the PCA error of each image, both `(batch,)`."""
@@ -603,64 +466,27 @@ class StiefelRKM(keras.Model):
         clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
         return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
 
-    def _reconstruction_error(self, images, reconstructions):
-        return losses.reconstruction_error(images, reconstructions, loss=self.reconstruction_loss)
-
-    def _log(self, images, loss, reconstruction_loss, pca_loss):
-        values = {
-            "loss": loss,
-            "reconstruction_loss": reconstruction_loss,
-            "pca_loss": pca_loss,
-            "orthonormality_error": stiefel.orthonormality_error(self.basis),
-        }
-        for name, value in values.items():
-            # Weighted, so that a small last batch counts by its images.
-            self._trackers[name].update_state(value, sample_weight=tf.shape(images)[0])
-        return self.get_metrics_result()
+    def _log(self, images, values):
+        # Of the basis as the step leaves it.
+        error = stiefel.orthonormality_error(self.basis)
+        return super()._log(images, {**values, "orthonormality_error": error})
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
-            "latent_dim": self.latent_dim,
             "reconstruction_weight": self.reconstruction_weight,
-            "reconstruction_loss": self.reconstruction_loss,
             "reconstruction_mode": self.reconstruction_mode,
             "noise_stddev": self.noise_stddev,
             "decoder_centering": self.decoder_centering,
             "mean_penalty": self.mean_penalty,
             "update": self.update,
-            "seed": self.seed,
             "basis_trainable": self.projection.trainable,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        networks = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
-            for key in ("encoder", "decoder")
-        }
         basis_trainable = config.pop("basis_trainable")
-        model = cls(**{**config, **networks})
+        model = super().from_config(config, custom_objects)
         model.projection.trainable = basis_trainable  # before it is compiled
         return model
-
-
-def _images_of(data):
-    return data[0] if isinstance(data, list | tuple) else data
-
-
-def _as_list(callbacks):
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks] * bool(callbacks)
-
-
-def _check_logs(batch, logs):
-    for name, value in logs.items():
-        if not np.isfinite(value):
-            raise FloatingPointError(
-                f"Training diverged, or its images are not finite: {name} is {value} in batch "
-                f"{batch}. Go on from a model that was saved before."
-            )

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_rkm.models import variational
 from keras_rkm.models.argument_checks import check_choice, check_not_negative
-from keras_rkm.models.latent_model import ReconstructingModel
+from keras_rkm.models.latent_model import LinearLatentModel
 
 _DIVERGENCES = {
     "normal": variational.normal_divergence,
@@ -13,14 +13,14 @@ _DIVERGENCES = {
 }
 
 
-class GaussianPosteriorModel(ReconstructingModel):
+class GaussianPosteriorModel(LinearLatentModel):
     """A model with a posterior `N(mean(x), diag(variance(x)))`; its latents are the mean.
 
     Args:
-        encoder: As of `ReconstructingModel`.
-        decoder: As of `ReconstructingModel`.
-        latent_dim: As of `ReconstructingModel`.
-        **kwargs: As of `ReconstructingModel`.
+        encoder: As of `LinearLatentModel`.
+        decoder: As of `LinearLatentModel`.
+        latent_dim: As of `LinearLatentModel`.
+        **kwargs: As of `LinearLatentModel`.
     """
 
     def __init__(self, encoder, decoder, latent_dim, **kwargs):
@@ -37,11 +37,11 @@ class GaussianPosteriorModel(ReconstructingModel):
         return self._moments(images)
 
     def _moments(self, images, training=False):
-        features = self._features(images, training)
+        features = self._encoder_features(images, training)
         return self.mean(features), self.log_variance(features)
 
     def _latents(self, images, training=False):
-        return self.mean(self._features(images, training))
+        return self.mean(self._encoder_features(images, training))
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")

@@ -2,26 +2,11 @@
 
 import keras
 
-_DISCRIMINATOR = "discriminator"
-
-
-class _ByDiscriminator(keras.optimizers.OptimizerMap):
-    """Chooses by the weight itself, where Keras' own map chooses by the weight's path.
-
-    Two networks may each have a weight of the path `dense/kernel`.
-    """
-
-    def __init__(self, optimizer, discriminator_optimizer):
-        super().__init__(optimizer, {_DISCRIMINATOR: discriminator_optimizer})
-        self.discriminator_ids = frozenset()
-
-    def __call__(self, variable):
-        is_discriminator = id(variable) in self.discriminator_ids
-        return self[_DISCRIMINATOR] if is_discriminator else self.default_optimizer
+from keras_rkm.optimizers.two_optimizers import TwoOptimizers
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
-class AdversarialRouter(keras.optimizers.MultiOptimizer):
+class AdversarialRouter(TwoOptimizers):
     """Gives the weights of a discriminator to one optimizer and all others to another.
 
     To Keras it is one optimizer, whose state is saved and whose learning rates are scheduled, as
@@ -37,10 +22,15 @@ class AdversarialRouter(keras.optimizers.MultiOptimizer):
 
     `optimizer.optimizers` lists both: `[discriminator_optimizer, optimizer]`.
 
+    Raises:
+        ValueError: If one of the two has another optimizer around or in it.
+
     >>> router = keras_rkm.optimizers.AdversarialRouter("sgd", "adam")
     >>> [type(inner).__name__ for inner in router.optimizers]
     ['Adam', 'SGD']
     """
+
+    _selected_name = "discriminator_optimizer"
 
     def __init__(
         self,
@@ -49,20 +39,16 @@ class AdversarialRouter(keras.optimizers.MultiOptimizer):
         name="adversarial_router",
         loss_scale_factor=None,
     ):
-        optimizers = map(keras.optimizers.get, (optimizer, discriminator_optimizer))
-        super().__init__(
-            _ByDiscriminator(*optimizers), loss_scale_factor=loss_scale_factor, name=name
-        )
+        super().__init__(optimizer, discriminator_optimizer, name, loss_scale_factor)
+        self._discriminator_ids = frozenset()
 
-    @property
-    def optimizer(self):
-        """The optimizer of the weights that are not the discriminator's."""
-        return self._optimizer_map.default_optimizer
+    def _is_selected(self, variable):
+        return id(variable) in self._discriminator_ids
 
     @property
     def discriminator_optimizer(self):
         """The optimizer of the weights of the discriminator."""
-        return self._optimizer_map[_DISCRIMINATOR]
+        return self._selected_optimizer
 
     def set_discriminator_variables(self, variables):
         """Says which weights are the discriminator's; before `build`.
@@ -74,26 +60,9 @@ class AdversarialRouter(keras.optimizers.MultiOptimizer):
             ValueError: If the optimizer has the state of other weights already.
         """
         ids = frozenset(map(id, variables))
-        if self.built and ids != self._optimizer_map.discriminator_ids:
+        if self.built and ids != self._discriminator_ids:
             raise ValueError(
                 "`variables` must be those that the optimizer was built for. Received: others, for "
                 f"{self.name}, which has a state already. Make a new optimizer."
             )
-        self._optimizer_map.discriminator_ids = ids
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "optimizer": serialize(self.optimizer),
-            "discriminator_optimizer": serialize(self.discriminator_optimizer),
-            "name": self.name,
-            "loss_scale_factor": self.loss_scale_factor,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        optimizers = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
-            for key in ("optimizer", "discriminator_optimizer")
-        }
-        return cls(**{**config, **optimizers})
+        self._discriminator_ids = ids

@@ -4,19 +4,11 @@ import keras
 import tensorflow as tf
 
 from keras_rkm.optimizers.cayley_adam import CayleyAdam, is_on_manifold
-
-_ON_MANIFOLD = "stiefel"
-
-
-class _ByConstraint(keras.optimizers.OptimizerMap):
-    """Chooses by the weight's constraint, where Keras' own map chooses by the weight's path."""
-
-    def __call__(self, variable):
-        return self[_ON_MANIFOLD] if is_on_manifold(variable) else self.default_optimizer
+from keras_rkm.optimizers.two_optimizers import TwoOptimizers
 
 
 @keras.saving.register_keras_serializable(package="keras_rkm")
-class ConstraintRouter(keras.optimizers.MultiOptimizer):
+class ConstraintRouter(TwoOptimizers):
     """Gives weights with the `Stiefel` constraint to one optimizer and all others to another.
 
     To Keras it is one optimizer, so that its state is saved, its learning rates are scheduled and
@@ -34,10 +26,15 @@ class ConstraintRouter(keras.optimizers.MultiOptimizer):
 
     `optimizer.optimizers` lists both: `[basis_optimizer, optimizer]`.
 
+    Raises:
+        ValueError: If one of the two has another optimizer around or in it.
+
     >>> router = keras_rkm.optimizers.ConstraintRouter("adam")
     >>> [type(inner).__name__ for inner in router.optimizers]
     ['CayleyAdam', 'Adam']
     """
+
+    _selected_name = "basis_optimizer"
 
     def __init__(
         self,
@@ -46,33 +43,17 @@ class ConstraintRouter(keras.optimizers.MultiOptimizer):
         name="constraint_router",
         loss_scale_factor=None,
     ):
-        optimizer = keras.optimizers.get(optimizer)
-        basis_optimizer = (
-            CayleyAdam() if basis_optimizer is None else keras.optimizers.get(basis_optimizer)
-        )
-        for argument, value in (("optimizer", optimizer), ("basis_optimizer", basis_optimizer)):
-            if isinstance(
-                value, keras.optimizers.MultiOptimizer | keras.optimizers.LossScaleOptimizer
-            ):
-                raise ValueError(
-                    f"`{argument}` must be a plain optimizer, without another around or in it. "
-                    f"Received: {argument}={value}"
-                )
-        super().__init__(
-            _ByConstraint(optimizer, {_ON_MANIFOLD: basis_optimizer}),
-            loss_scale_factor=loss_scale_factor,
-            name=name,
-        )
+        if basis_optimizer is None:
+            basis_optimizer = CayleyAdam()
+        super().__init__(optimizer, basis_optimizer, name, loss_scale_factor)
 
-    @property
-    def optimizer(self):
-        """The optimizer of the weights without the constraint."""
-        return self._optimizer_map.default_optimizer
+    def _is_selected(self, variable):
+        return is_on_manifold(variable)
 
     @property
     def basis_optimizer(self):
         """The optimizer of the weights with the constraint."""
-        return self._optimizer_map[_ON_MANIFOLD]
+        return self._selected_optimizer
 
     def apply(self, grads, trainable_variables=None):
         """Applies one step to `trainable_variables`, which may be some of the model's only."""
@@ -91,20 +72,3 @@ class ConstraintRouter(keras.optimizers.MultiOptimizer):
         # The number of steps, however many calls a step takes.
         steps = [tf.convert_to_tensor(inner.iterations) for inner in self.optimizers]
         self._iterations.assign(tf.reduce_max(tf.stack(steps)))
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "optimizer": serialize(self.optimizer),
-            "basis_optimizer": serialize(self.basis_optimizer),
-            "name": self.name,
-            "loss_scale_factor": self.loss_scale_factor,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        optimizers = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
-            for key in ("optimizer", "basis_optimizer")
-        }
-        return cls(**{**config, **optimizers})

@@ -71,6 +71,16 @@ class Sampler(keras.layers.Layer):
         raise NotImplementedError
 
     @property
+    def latent_mean(self) -> tf.Tensor:
+        """Mean of the distribution, float32 `(latent_dim,)`."""
+        return self.distribution.mean()
+
+    @property
+    def latent_stddev(self) -> tf.Tensor:
+        """Standard deviation of each latent, float32 `(latent_dim,)`."""
+        return self.distribution.stddev()
+
+    @property
     def latent_dim(self) -> int:
         """Number of columns of the latents."""
         self._check_adapted()

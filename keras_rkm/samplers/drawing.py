@@ -62,12 +62,20 @@ def row_keys(seeds) -> tf.Tensor:
     return tf.bitcast(tf.where(seeds < 0, fresh, seeds), tf.uint64)
 
 
-def normal_rows(keys: tf.Tensor, dim: int) -> tf.Tensor:
-    """Standard normal values `(batch, dim)` of keys `(batch,)`."""
+def normal_rows(keys: tf.Tensor, dim: int, stream: int = 0) -> tf.Tensor:
+    """Standard normal values `(batch, dim)` of keys `(batch,)`.
+
+    Args:
+        keys: `(batch,)`.
+        dim: Positive int.
+        stream: Int >= 0. Another one gives values of the same keys that are independent of these.
+    """
     num_rows = tf.size(keys)
     padded = tf.pad(keys, [[0, -num_rows % _ROWS_AT_ONCE]])
     blocks = tf.map_fn(
-        lambda keys: tf.stack([_normal_row(key, dim) for key in tf.split(keys, _ROWS_AT_ONCE)]),
+        lambda keys: tf.stack(
+            [_normal_row(key, dim, stream) for key in tf.split(keys, _ROWS_AT_ONCE)]
+        ),
         tf.reshape(padded, [-1, _ROWS_AT_ONCE]),
         fn_output_signature=tf.TensorSpec([_ROWS_AT_ONCE, dim], tf.float32),
     )
@@ -90,9 +98,9 @@ def affine_rows(noise: tf.Tensor, means: tf.Tensor, scale_trils: tf.Tensor) -> t
     return rows
 
 
-def _normal_row(key: tf.Tensor, dim: int) -> tf.Tensor:
+def _normal_row(key: tf.Tensor, dim: int, stream: int) -> tf.Tensor:
     # The key is the seed itself. `tf.random.stateless_normal` would scramble it first, which Philox
     # does not need and which doubles the time of a row.
     return tf.raw_ops.StatelessRandomNormalV2(
-        shape=[dim], key=key, counter=tf.zeros([2], tf.uint64), alg=_PHILOX
+        shape=[dim], key=key, counter=tf.constant([0, stream], tf.uint64), alg=_PHILOX
     )

@@ -19,10 +19,13 @@ class Generated(NamedTuple):
 
 
 class Reconstructed(NamedTuple):
-    """Images `(batch, height, width, channels)` and the energy `(batch,)` of the originals."""
+    """Images `(batch, height, width, channels)` and the energy `(batch,)` of the originals.
+
+    The energy is None of a model without one, that is of any but a StiefelRKM.
+    """
 
     images: np.ndarray
-    energy: np.ndarray
+    energy: np.ndarray | None
 
 
 class ServingClient:
@@ -131,7 +134,7 @@ class ServingClient:
     def reconstruct(self, images, *, timeout=None) -> Reconstructed:
         """Images from the latents of images, and the energy of each original."""
         outputs = self._predict("reconstruct", {"images": arguments.to_images(images)}, timeout)
-        return Reconstructed(outputs["images"], outputs["energy"])
+        return Reconstructed(outputs["images"], outputs.get("energy"))
 
     def traverse(self, latents, component, *, timeout=None) -> np.ndarray:
         """Goes along one axis from each row of latents.

@@ -16,7 +16,7 @@ from absl.testing import flagsaver
 
 from apps import errors, train
 from keras_rkm import networks, samplers
-from keras_rkm.models import StiefelRKM
+from keras_rkm.models import InfoGAN, StiefelRKM
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -180,4 +180,20 @@ def vivid(tmp_path_factory):
     folder.mkdir()
     model.save(folder / "model.keras")
     samplers.GaussianSampler().adapt(model.encode(images)).save(folder / "sampler.keras")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def baseline(tmp_path_factory):
+    """A run folder of a model that is no StiefelRKM, and draws more than its latents."""
+    model = InfoGAN(
+        networks.dense_encoder((16, 16, 1), 8, hidden_dims=(), seed=1),
+        networks.dense_decoder(8, (16, 16, 1), hidden_dims=(16,), seed=2),
+        latent_dim=3,
+        seed=0,
+    )
+    folder = tmp_path_factory.mktemp("baseline") / "run"
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    samplers.StandardNormalSampler(latent_dim=3).save(folder / "sampler.keras")
     return folder

@@ -114,3 +114,10 @@ def test_damaged_metrics_are_named(export, run_copy):
 def test_a_run_without_a_sampler_says_how_to_go_on(export, run_copy):
     (run_copy / "sampler.keras").unlink()
     assert "has no sampler of latents to export with it" in export(f"--run={run_copy}").error
+
+
+def test_a_model_to_compare_with_is_exported_too(export, baseline, tmp_path):
+    result = export(f"--run={baseline}", f"--output_dir={tmp_path}")
+    assert result.status == 0, result.err
+    manifest = library.verify_export(tmp_path / "st_rkm" / "1")
+    assert manifest["latent_stddev"] == [1, 1, 1]

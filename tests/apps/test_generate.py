@@ -174,3 +174,17 @@ def test_run_that_has_not_ended_is_told_from_no_run(run_alone, finished, tmp_pat
     result = run_alone("generate", f"--run={tmp_path}")
     assert result.status == 1
     assert "only the checkpoint after 18 steps" in result.error
+
+
+def test_images_have_what_a_model_draws_beside_its_latents(run_alone, baseline, tmp_path):
+    path = tmp_path / "images.npz"
+    result = run_alone(
+        "generate", f"--run={baseline}", "--num=70", "--seed=1", "--format=npz", f"--output={path}"
+    )
+    assert result.status == 0, result.err
+    model = keras.saving.load_model(baseline / "model.keras")
+    expected = _expected((model, samplers.load_sampler(baseline / "sampler.keras")), 70, seed=1)
+    with np.load(path) as archive:
+        np.testing.assert_allclose(archive["images"].astype(int), expected, atol=1)
+        decoded = 255 * model.decode(archive["latents"]).numpy()
+    assert np.abs(decoded - expected).max() > 3

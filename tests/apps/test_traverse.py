@@ -178,3 +178,11 @@ def test_checkpoint_has_no_axes_yet(run_alone, finished, tmp_path):
     result = run_alone("traverse", f"--run={checkpoint}", f"--output={tmp_path / 'axes.png'}")
     assert result.status == 1
     assert "fit_principal_axes" in result.error
+
+
+def test_model_without_principal_axes_is_refused_with_what_can_be_done(run_alone, baseline):
+    result = run_alone("traverse", f"--run={baseline}")
+    assert result.status == 1
+    assert "takes a StiefelRKM" in result.error and "with a InfoGAN" in result.error
+    assert "generate, evaluate and export" in result.error
+    assert sorted(os.listdir(baseline)) == ["model.keras", "sampler.keras"]

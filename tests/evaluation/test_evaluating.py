@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_rkm import evaluation, metrics, samplers
+from keras_rkm import evaluation, metrics, models, networks, samplers
 from keras_rkm.evaluation import MEASURES, PRESETS
 
 
@@ -118,6 +118,27 @@ def test_generated_images_are_as_many_as_the_real_ones_and_of_eight_bits():
         assert report.value == pytest.approx(expected.value, rel=1e-4)
         assert report.num_samples_a == report.num_samples_b == 600
         assert report.protocol == "features of _flat"
+
+
+def test_generated_images_are_those_of_generate_where_a_model_draws_more_than_latents():
+    model = models.InfoGAN(
+        networks.dense_encoder((6, 6, 1), 8, hidden_dims=(), seed=1),
+        networks.dense_decoder(8, (6, 6, 1), hidden_dims=(), seed=2),
+        latent_dim=3,
+        seed=0,
+    )
+    found = evaluation.evaluate(
+        model, IMAGES, sampler=SAMPLER, extractor=_flat, measures=["frechet_distance"], seed=4
+    )
+    images = np.round(255 * model.generate(600, SAMPLER, seed=4).numpy()) / 255
+    without_noise = model.decode(SAMPLER.sample(600, seed=4)).numpy()
+    real = _flat(IMAGES).numpy()
+    expected, wrong = (
+        metrics.frechet_distance(real, each.reshape(600, -1)).value
+        for each in (images, without_noise)
+    )
+    assert found["frechet_distance"].report.value == pytest.approx(expected, rel=1e-3)
+    assert abs(wrong - expected) > 0.01 * expected
 
 
 def test_scores_are_means_over_the_draws_with_their_spread():

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_rkm.models import InfoGAN
 from keras_rkm.samplers import StandardNormalSampler
+from keras_rkm.samplers.drawing import normal_rows, row_keys, row_seeds
 from tests.models.baselines import IMAGE_SHAPE, LATENT_DIM, images, make, patterns, weights
 from tests.oracles import rkm
 from tests.oracles import variational as oracle
@@ -73,12 +74,33 @@ def test_latents_are_the_guess_of_the_codes():
 def test_decode_takes_no_noise_and_generate_draws_it():
     model, sampler = make(InfoGAN, noise_dim=4), StandardNormalSampler(latent_dim=LATENT_DIM)
     codes = sampler.sample(8, seed=3).numpy()
-    noise = tf.random.stateless_normal((8, 4), [3, 0]).numpy()
+    seeds = row_seeds(8, 3)
+    noise = normal_rows(row_keys(seeds), 4, stream=1).numpy()
+    assert np.abs(noise[:, :3] - codes).min() > 1e-4  # though both come from the same seeds
     for drawn, expected in (
         (model.decode(codes), _generated(model, 0 * noise, codes)),
         (model.generate(8, sampler, seed=3), _generated(model, noise, codes)),
+        (model.decode_from_seeds(codes, seeds), _generated(model, noise, codes)),
     ):
         np.testing.assert_allclose(drawn, expected.reshape(8, *IMAGE_SHAPE), atol=1e-5)
+
+
+def test_noise_of_a_row_comes_from_its_own_seed_and_a_negative_one_is_fresh():
+    model = make(InfoGAN, noise_dim=4)
+    codes, seeds = np.zeros((4, LATENT_DIM), "float32"), np.array([5, 6, 5, -1])
+    drawn = model.decode_from_seeds(codes, seeds).numpy()
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert np.any(drawn[0] != drawn[1])
+    alone = model.decode_from_seeds(codes[1:2], seeds[1:2])
+    np.testing.assert_allclose(alone[0], drawn[1], atol=1e-6)
+    again = model.decode_from_seeds(codes, seeds).numpy()
+    np.testing.assert_array_equal(again[:3], drawn[:3])
+    assert np.any(again[3] != drawn[3])
+
+
+def test_seeds_go_with_latents_of_the_right_size():
+    with pytest.raises(ValueError, match=r"shape \(batch, 3\)"):
+        make(InfoGAN).decode_from_seeds(np.zeros((2, 4)), np.array([0, 1]))
 
 
 def test_codes_can_be_read_off_images_after_a_short_training():

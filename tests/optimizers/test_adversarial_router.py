@@ -30,6 +30,12 @@ def test_config_holds_both_optimizers():
     assert isinstance(copy.discriminator_optimizer, keras.optimizers.Adam)
 
 
+@pytest.mark.parametrize("argument", ["optimizer", "discriminator_optimizer"])
+def test_wrapped_optimizers_are_refused(argument):
+    with pytest.raises(ValueError, match=f"`{argument}` must be a plain optimizer"):
+        AdversarialRouter(**{argument: AdversarialRouter()})
+
+
 def test_other_weights_than_those_it_was_built_for_are_refused():
     router, variables = AdversarialRouter(), _variables(2)
     router.set_discriminator_variables(variables[:1])

@@ -164,3 +164,16 @@ print(sorted(name for name in set(sys.modules) - before if name.split(".")[0] in
         timeout=120,
     )
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_moments_of_the_latents_are_those_of_many_draws(sampler):
+    drawn = sampler.sample(50_000, seed=0).numpy().astype("float64")
+    deviations = drawn.std(axis=0)
+    assert sampler.latent_stddev.dtype == sampler.latent_mean.dtype == tf.float32
+    np.testing.assert_allclose(sampler.latent_stddev, deviations, rtol=0.02)
+    assert np.all(np.abs(sampler.latent_mean - drawn.mean(axis=0)) < 0.02 * deviations)
+
+
+def test_moments_are_not_known_before_adapt():
+    with pytest.raises(ValueError, match="before it is adapted"):
+        _ = samplers.GaussianSampler().latent_stddev

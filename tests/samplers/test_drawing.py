@@ -5,6 +5,7 @@ import scipy.stats
 import tensorflow as tf
 
 from keras_rkm.samplers import StandardNormalSampler
+from keras_rkm.samplers.drawing import normal_rows, row_keys
 
 _SEEDS = np.array([5, 0, 2**63 - 1, 17, 5, 1, 2])
 
@@ -111,3 +112,12 @@ def test_arguments_of_sample_are_checked(sampler, arguments, error, received):
     num_samples, seed = arguments
     with pytest.raises(error, match=f"Received: {received}"):
         sampler.sample(num_samples, seed=seed)
+
+
+def test_streams_of_the_same_seeds_are_independent():
+    keys = row_keys(np.arange(20_000))
+    first, second = (normal_rows(keys, 2, stream).numpy() for stream in (0, 1))
+    np.testing.assert_array_equal(first, normal_rows(keys, 2).numpy())
+    correlations = np.corrcoef(np.concatenate([first, second], axis=1).T)[:2, 2:]
+    assert np.abs(correlations).max() < 0.03
+    assert scipy.stats.kstest(second.ravel(), "norm").pvalue > 0.01

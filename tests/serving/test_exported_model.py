@@ -108,3 +108,20 @@ def test_second_export_takes_over_while_it_is_asked(emulator, folder, model, sam
             _close(client.encode(images[:2]), model.encode(images[:2]))
         assert client.versions() == {1: "END", 2: "AVAILABLE"}
         _close(client.encode(images[:2]), model.encode(images[:2]))
+
+
+def test_a_model_without_an_energy_is_reconstructed_without_one(images, tmp_path):
+    model = keras_rkm.models.AutoEncoder(
+        networks.dense_encoder(_SHAPE, 16, hidden_dims=(), seed=0),
+        networks.dense_decoder(16, _SHAPE, hidden_dims=(), seed=1),
+        latent_dim=4,
+    )
+    sampler = samplers.GaussianSampler().adapt(model.encode(images))
+    export_for_serving(model, sampler, tmp_path, serving_root=str(tmp_path))
+    with (
+        Emulator(read_model_configs(tmp_path / "models.config"), poll_seconds=0.1) as emulator,
+        ServingClient(f"grpc://localhost:{emulator.port}", model_name="st_rkm") as client,
+    ):
+        reconstructed, energy = client.reconstruct(images)
+    _close(reconstructed, model.reconstruct(images))
+    assert energy is None
