@@ -74,10 +74,11 @@ UPDATE = flags.DEFINE_enum(
 )
 AXES = flags.DEFINE_enum(
     "axes",
-    "rotate",
-    ["rotate", "recompute", "ica", "joint_diagonalization"],
-    "Which axes the basis gets after training: its principal axes, those of all features, the "
-    "least dependent ones, or those along which the decoder changes images most orthogonally.",
+    "ica",
+    ["ica", "rotate", "joint_diagonalization", "recompute"],
+    "Which axes the basis gets after training: the least dependent ones, the principal ones, those "
+    "along which the decoder changes images most orthogonally, or the principal ones of all "
+    "features.",
 )
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Adam's, for the networks.")
 BASIS_LEARNING_RATE = flags.DEFINE_float("basis_learning_rate", 1e-2, "Cayley ADAM's.")
