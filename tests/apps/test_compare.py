@@ -65,14 +65,15 @@ def kept(tmp_path_factory):
 
 
 def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
-    result = compare(study_file, kept)
+    result = compare(study_file, kept, "--images=dsprites_like")
     assert result.status == 0, result.err
     assert "tuning 4/4" in result.out
     assert "reported 4/4" in result.out
     report = (kept / "report.md").read_text()
     assert "| St-RKM | StiefelRKM | 2 |" in report
     assert "Differences to St-RKM" in report
-    assert "keras-rkm compare --study=" in report
+    command = f"keras-rkm compare --study={study_file} --images=dsprites_like --output_dir={kept}"
+    assert command in report
     assert "![traversal-none](pictures/vae-traversal.png)" in report
     assert (kept / "pictures" / "st-rkm-samples-gaussian.png").is_file()
     with (kept / "results.csv").open(newline="") as file:
@@ -81,7 +82,7 @@ def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
     assert {row["method"] for row in rows} == {"St-RKM", "VAE"}
     times = {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
     assert len(times) == 8
-    again = compare(study_file, kept)
+    again = compare(study_file, kept, "--images=dsprites_like")
     assert again.status == 0, again.err
     assert times == {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
     assert (kept / "report.md").read_text() == report
@@ -117,6 +118,18 @@ def test_model_that_fails_is_told_and_the_others_are_reported(compare, tmp_path)
     assert "`beta`" in error
     assert "Traceback" not in result.err
     assert "| good |" in (tmp_path / "results" / "report.md").read_text()
+
+
+def test_study_whose_tuning_is_not_whole_chooses_nothing(compare, tmp_path):
+    text = STUDY.split("[[methods]]")[0] + '[[methods]]\nname = "bad"\n'
+    text += 'model = "VariationalAutoencoder"\nsettings = [{beta = -2.0}, {beta = -3.0}]\n'
+    (tmp_path / "study.toml").write_text(text)
+    result = compare(tmp_path / "study.toml", tmp_path / "results")
+    assert result.status == 1
+    error = result.err.splitlines()[-1]
+    assert "2 models could not be trained or measured. bad, setting-" in error
+    assert "`beta`" in error
+    assert not (tmp_path / "results" / "report.md").exists()
 
 
 @pytest.mark.parametrize(

@@ -192,14 +192,15 @@ def test_frozen_layer_stays_as_it_was_and_an_unknown_one_is_told():
 
 def test_worker_ends_when_the_process_that_started_it_is_killed():
     program = (
-        "import multiprocessing, time\n"
+        "import concurrent.futures, multiprocessing, os\n"
         "from keras_rkm.comparison import runner\n"
-        "if __name__ == '__main__':\n"
-        "    context = multiprocessing.get_context('fork')\n"
-        "    context.Process(target=lambda: (runner._begin_worker(), print('up', flush=True),"
-        " time.sleep(600))).start()\n"
+        "context = multiprocessing.get_context('spawn')\n"
+        "pool = concurrent.futures.ProcessPoolExecutor(1, context, runner._begin_worker)\n"
+        "pool.submit(os.write, 1, b'up\\n').result()\n"
+        "input()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", program], **pipes)
     assert process.stdout.readline() == "up\n"
     process.kill()
     # The pipe ends when the last process that holds it has ended.

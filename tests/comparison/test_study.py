@@ -1,10 +1,14 @@
 import copy
 import dataclasses
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from keras_rkm import comparison
 from keras_rkm.comparison import StudyError, parse_study, read_study
+
+_STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 
 TOLD = {
     "name": "small",
@@ -50,6 +54,13 @@ def test_study_holds_what_the_file_says():
         {"beta": 2.0},
         {"beta": 4.0},
     ]
+
+
+@pytest.mark.parametrize("path", sorted(_STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_studies_of_the_project_can_be_run(path):
+    study = parse_study({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
+    assert study.reference == "St-RKM"
+    assert {method.model for method in study.methods} > {"StiefelRKM", "VariationalAutoencoder"}
 
 
 def test_file_is_read_and_its_images_and_classifier_can_be_others(tmp_path):
