@@ -32,6 +32,9 @@ IMAGES = flags.DEFINE_string(
 FEATURES = flags.DEFINE_string(
     "features", None, "The .keras file of a classifier, in place of that of the study file."
 )
+STEPS = flags.DEFINE_integer(
+    "steps", None, "Steps of every training, in place of those of the study file.", lower_bound=1
+)
 NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", None, "Models trained side by side. Default: one per core.", lower_bound=1
 )
@@ -40,7 +43,9 @@ NUM_WORKERS = flags.DEFINE_integer(
 def main(argv):
     """Runs what is missing and writes the report."""
     del argv
-    study = comparison.read_study(STUDY.value, images=IMAGES.value, features=FEATURES.value)
+    study = comparison.read_study(
+        STUDY.value, images=IMAGES.value, features=FEATURES.value, steps=STEPS.value
+    )
     comparison.load_images(study.images)  # an error in them is one of every model
     folder = Path(OUTPUT_DIR.value).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +107,7 @@ def _raise_for(failed: list[Finished]) -> None:
 def _write(study: Study, folder: Path, results: dict[Cell, dict], choices: dict) -> None:
     given = [
         f"--{flag.name}={flag.value}"
-        for flag in (STUDY, IMAGES, FEATURES, OUTPUT_DIR)
+        for flag in (STUDY, IMAGES, FEATURES, STEPS, OUTPUT_DIR)
         if flag.value
     ]
     command = shlex.join(["keras-rkm", "compare", *given])

@@ -166,7 +166,11 @@ class Study:
 
 
 def read_study(
-    path: str | os.PathLike, *, images: str | None = None, features: str | None = None
+    path: str | os.PathLike,
+    *,
+    images: str | None = None,
+    features: str | None = None,
+    steps: int | None = None,
 ) -> Study:
     """Reads a study file.
 
@@ -174,6 +178,7 @@ def read_study(
         path: Str or path of a TOML file; benchmarks/studies/ has examples.
         images: Str in place of the name of the images in the file, for instance a folder.
         features: Str in place of the file of a classifier there.
+        steps: Positive int in place of the steps there: the same study with another budget.
 
     Returns:
         A `Study`.
@@ -198,6 +203,9 @@ def read_study(
     if features is not None:
         measuring = dataclasses.replace(study.measuring, features=features)
         study = dataclasses.replace(study, measuring=measuring)
+    if steps is not None:
+        training = dataclasses.replace(study.training, steps=steps)
+        study = dataclasses.replace(study, training=training)
     _check_features(study.measuring)
     return study
 

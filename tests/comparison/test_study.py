@@ -63,7 +63,7 @@ def test_studies_of_the_project_can_be_run(path):
     assert {method.model for method in study.methods} > {"StiefelRKM", "VariationalAutoencoder"}
 
 
-def test_file_is_read_and_its_images_and_classifier_can_be_others(tmp_path):
+def test_file_is_read_and_its_images_classifier_and_steps_can_be_others(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         'seeds = [3]\n[images]\nname = "mnist"\n[training]\nsteps = 5\n'
@@ -73,8 +73,9 @@ def test_file_is_read_and_its_images_and_classifier_can_be_others(tmp_path):
     assert (study.name, study.images.name, study.measuring.features) == ("mine", "mnist", None)
     (tmp_path / "classifier.keras").touch()
     features = str(tmp_path / "classifier.keras")
-    other = read_study(path, images="folder", features=features)
+    other = read_study(path, images="folder", features=features, steps=7)
     assert (other.images.name, other.measuring.features) == ("folder", features)
+    assert (study.training.steps, other.training.steps) == (5, 7)
     with pytest.raises(StudyError, match="nowhere.keras, which is no file"):
         read_study(path, features="nowhere.keras")
 
