@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_rkm import datasets
-from keras_rkm.datasets import Dataset, Factor
+from keras_rkm.datasets import Dataset, Factor, ImageStream
 
-from .errors import CommandError
+from .errors import USAGE_STATUS, CommandError
 
 _HELD_OUT = 0.1  # share of the images that is held out where the source has no test split
 
+_MAX_HELD_OUT_OF_STREAM = 10_000  # they are held in memory
 _MAX_GENERATED = 20_000  # as many as `datasets.load` draws by default
 
 Ranges = dict[str, tuple[int, int]]
@@ -22,8 +23,9 @@ def load_train_and_held_out(
     num_images: int | None = None,
     factor_classes: Ranges | None = None,
     seed: int = 0,
+    stream: bool = False,
     **options,
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Dataset | ImageStream, Dataset]:
     """Loads the images to train on, and held-out ones.
 
     These are the test split of the source where it has one (of a generated set, or when
@@ -35,12 +37,22 @@ def load_train_and_held_out(
         factor_classes: Half-open ranges of the classes of factors, by name; only such images
             are used. None for all images.
         seed: Int, selects them.
+        stream: Bool, read the images to train on from the disk, batch by batch. A folder of
+            TFRecords is read so unless images are chosen.
         **options: `data_dir`, `download` and `image_size`, as in `keras_rkm.datasets.load`.
 
     Raises:
         Whatever `keras_rkm.datasets.load` raises; `CommandError` if no image has such factors;
         `ValueError` for a set of fewer than three.
     """
+    is_choice = bool(factor_classes) or num_images is not None
+    if stream and is_choice:
+        raise CommandError(
+            "--stream reads all images. Leave out --num_images and --factor_classes, or --stream.",
+            status=USAGE_STATUS,
+        )
+    if stream or (datasets.is_tfrecord_folder(name_or_path) and not is_choice):
+        return _stream(name_or_path, seed, options)
     if name_or_path in datasets.GENERATED_SETS and factor_classes:
         return _part_of_grid(name_or_path, num_images, factor_classes, seed, options["image_size"])
     options["seed"] = seed
@@ -60,6 +72,16 @@ def load_train_and_held_out(
         return _split(train, seed)
     test = _filter(test, factor_classes)
     return train, _shrink(test, None if num_images is None else tenth, seed)
+
+
+def _stream(name_or_path: str, seed: int, options: dict) -> tuple[ImageStream, Dataset]:
+    train = datasets.stream(name_or_path, **options)
+    number = min(max(round(_HELD_OUT * train.num_images), 1), _MAX_HELD_OUT_OF_STREAM)
+    try:
+        test = datasets.stream(name_or_path, split="test", **options)
+    except datasets.UnknownSplitError:
+        return train.hold_out(number, seed=seed)
+    return train, test.sample(number, seed=seed)
 
 
 def parse_ranges(texts: Sequence[str]) -> Ranges:

@@ -7,11 +7,15 @@
 """
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
+
+# What TensorFlow says of an error of a Python function in an input pipeline.
+_PYTHON_ERROR = re.compile(r".*?: [A-Za-z]+Error: (.*?)\n+Traceback \(most recent.*", re.DOTALL)
 
 USAGE_STATUS = 2
 INTERRUPT_STATUS = 130
@@ -67,7 +71,7 @@ def describe(error: BaseException) -> tuple[str, int] | None:
     elif isinstance(error, MemoryError):
         message, status = f"out of memory. {error}", 1
     elif _is_tensorflow_error(error):
-        message, status = error.message, 1
+        message, status = _PYTHON_ERROR.sub(r"\1", error.message), 1
     else:
         return None
     return " ".join(message.split()), status

@@ -1,11 +1,16 @@
 """The flags of a run as a file that `--flagfile` takes."""
 
+import csv
+import re
 from collections.abc import Iterable
 
 from absl import flags
 
 from .errors import USAGE_STATUS, CommandError, describe
 from .run_folder import RunFolder, write_atomically
+
+_MAX_BYTES = 2**20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def write_flags(run: RunFolder, names: Iterable[str]) -> None:
@@ -23,11 +28,10 @@ def adopt_flags(run: RunFolder, names: Iterable[str]) -> None:
         CommandError: If a flag of the command line has another value than there, or the file has
             been damaged.
     """
-    started = {
-        _name(line): line
-        for line in run.flags_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    }
+    try:
+        started = {_name(line): line for line in _read_lines(run)}
+    except ValueError as error:
+        raise CommandError(f"'{run.flags_file}' is damaged: {error}") from error
     names = list(names)
     given = [name for name in names if flags.FLAGS[name].present]
     differing = [name for name in given if _line(name) != started.get(name, "")]
@@ -46,7 +50,7 @@ def adopt_flags(run: RunFolder, names: Iterable[str]) -> None:
         if unknown := set(started) - set(names):
             raise flags.Error(f"no flag of a run: {', '.join(sorted(unknown))}")
         flags.FLAGS(["", *rest])
-    except flags.Error as error:
+    except (flags.Error, ValueError, csv.Error) as error:
         raise CommandError(f"'{run.flags_file}' is damaged: {error}") from error
 
 
@@ -57,20 +61,31 @@ def read_flags(run: RunFolder) -> dict[str, str]:
         CommandError: If there is no such file, or it has been damaged.
     """
     try:
-        lines = run.flags_file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = _read_lines(run)
+    except (OSError, ValueError) as error:
         raise CommandError(
             f"'{run.path}' does not tell which images it was trained on: its {run.flags_file.name} "
             f"cannot be read ({describe(error)[0]}). Choose the images by --dataset."
         ) from error
     found = {}
-    for line in filter(None, map(str.strip, lines)):
+    for line in lines:
         name, equals, value = line.removeprefix("--").partition("=")
         is_negation = not equals and name.startswith("no")
         found[name.removeprefix("no") if is_negation else name] = (
             value if equals else str(not is_negation).lower()
         )
     return found
+
+
+def _read_lines(run: RunFolder) -> list[str]:
+    with run.flags_file.open("rb") as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES} bytes")
+    lines = [line for line in map(str.strip, text.decode("utf-8").split("\n")) if line]
+    if wrong := [line for line in lines if not line.startswith("--") or _CONTROL.search(line)]:
+        raise ValueError(f"a line must read --name=value. Received: {wrong[0][:80]!r}")
+    return lines
 
 
 def _line(name: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 
 from keras_rkm import loading
+from keras_rkm._json_files import read_json
 
 from .errors import CommandError
 
@@ -134,14 +135,11 @@ class RunFolder:
         if not self.metrics_file.exists():
             return {}
         try:
-            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
-            if not isinstance(metrics, dict):
-                raise ValueError(f"it holds a {type(metrics).__name__}")
+            return read_json(self.metrics_file, allow_nan=True)
         except (OSError, ValueError) as error:
             raise CommandError(
                 f"'{self.metrics_file}' cannot be read, and would be lost: {error}. Move it away."
             ) from error
-        return metrics
 
     def write_metrics(self, metrics: dict) -> None:
         """Writes `metrics.json`."""

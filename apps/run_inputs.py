@@ -166,6 +166,7 @@ def load_held_out(run: str, *, data_dir: str | None = None, download: bool = Fal
             "image_size": int(told["image_size"]) if "image_size" in told else None,
             "factor_classes": parse_ranges(list(filter(None, ranges.split(",")))),
             "seed": int(told["seed"]),
+            "stream": told.get("stream") == "true",
         }
     except (KeyError, ValueError) as error:
         missing = f"it has no --{error.args[0]}" if isinstance(error, KeyError) else str(error)

@@ -46,6 +46,7 @@ def main(argv):
         data_dir=FLAGS.data_dir,
         download=FLAGS.download,
         image_size=FLAGS.image_size,
+        stream=FLAGS.stream,
     )
     if train.num_images < FLAGS.batch_size:
         raise errors.CommandError(

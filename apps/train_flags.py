@@ -16,10 +16,16 @@ DATASET = flags.DEFINE_string(
     "dataset",
     "dsprites_like",
     "What to train on: dsprites_like or shapes3d_like, which are drawn on the spot; a folder of "
-    "images; an .npz or IDX file; or the name of a data set of TensorFlow Datasets.",
+    "images or of TFRecords; an .npz or IDX file; or the name of a set of TensorFlow Datasets.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its data.")
 DOWNLOAD = flags.DEFINE_bool("download", False, "Let TensorFlow Datasets fetch what is missing.")
+STREAM = flags.DEFINE_bool(
+    "stream",
+    False,
+    "Read the images from the disk while training, for sets that memory does not hold; always so "
+    "for a folder of TFRecords.",
+)
 NUM_IMAGES = flags.DEFINE_integer(
     "num_images", None, "Train on a random choice of so many images.", lower_bound=1
 )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 
 from keras_rkm import models
+from keras_rkm._keras_files import load_keras_file
 from keras_rkm.samplers import Sampler
 
 MODEL_FILE = "model.keras"
@@ -29,6 +30,9 @@ def load(path: str | os.PathLike) -> Loaded:
     Args:
         path: Str or path of a run folder that `keras-rkm train` has written, or of a `.keras` file
             with one of the models of this package.
+
+    A file that comes from a stranger runs no code, and its weights take no more memory than a few
+    times what it stores.
 
     Returns:
         `Loaded(model, sampler)`. The sampler is None for a file, and for a folder without one.
@@ -98,7 +102,7 @@ def _read(path: Path, is_right, kind: str):
             f"{'is a folder' if path.is_dir() else 'does not exist'}. Check the spelling."
         )
     try:
-        value = keras.saving.load_model(path)
+        value = load_keras_file(path)
     except Exception as error:  # of any kind: Keras, HDF5, zip and JSON each have their own
         raise ValueError(
             f"'{path}' cannot be read: it is damaged, of another version, or has layers whose "

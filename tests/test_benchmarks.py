@@ -17,11 +17,13 @@ _PROGRAMS = (
     "basis_learning_rate",
     "cayley_step",
     "disentanglement_metrics",
+    "fuzz_readers",
     "generation_metrics",
     "mnist_reconstruction",
     "out_of_distribution",
     "principal_axes_memory",
     "serving_throughput",
+    "streaming",
     "train_classifier",
     "training_step",
 )
@@ -225,6 +227,17 @@ def test_generation_metrics_time_every_measure():
     ]
     assert min(_floats(rows, "CPU seconds")) > 0
     assert min(_floats(rows, "peak MiB so far")) > 100
+
+
+@pytest.mark.slow
+def test_streaming_measures_each_number_of_images(tmp_path):
+    sizes = ("--image_size=16", "--batch_size=16", "--capacity=2", "--steps=1", "--repeats=2")
+    rows, shares = _tables("streaming", "--num_images=60", f"--folder={tmp_path}", *sizes)
+    assert [row["images"] for row in rows] == ["60"]
+    assert all(100 < peak < 10_000 for peak in _floats(rows, "peak MiB"))
+    assert min(_floats(rows, "images/s, CPU")) > 0
+    assert [row["clock"] for row in shares] == ["wall", "CPU", "wall, in next() alone"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_wrong_flag_is_a_usage_error():

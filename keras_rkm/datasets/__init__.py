@@ -1,4 +1,4 @@
-"""Images in memory: public data sets, files, arrays, and generated sets with known factors.
+"""Images in memory or on disk: public sets, files, arrays, and generated sets with known factors.
 
 >>> from keras_rkm import datasets
 >>> dataset = datasets.load("shapes3d_like", num_images=64, image_size=16)
@@ -11,8 +11,11 @@ from .arrays import from_arrays
 from .dataset import Dataset, Factor, UnknownSplitError
 from .dsprites_like import DSpritesLike
 from .generated import GeneratedSet
-from .loading import GENERATED_SETS, load
+from .image_stream import ImageStream
+from .loading import GENERATED_SETS, is_tfrecord_folder, load
 from .shapes3d_like import Shapes3DLike
+from .streaming import stream
+from .tfrecords import write_tfrecords
 
 __all__ = [
     "GENERATED_SETS",
@@ -20,8 +23,12 @@ __all__ = [
     "Dataset",
     "Factor",
     "GeneratedSet",
+    "ImageStream",
     "Shapes3DLike",
     "UnknownSplitError",
     "from_arrays",
+    "is_tfrecord_folder",
     "load",
+    "stream",
+    "write_tfrecords",
 ]

@@ -1,13 +1,18 @@
 """From what people have in memory to a `Dataset`: conversion, and refusal that says why."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from .dataset import Dataset, Factor
+from .dataset import Dataset, Factor, UnknownSplitError
 
 MAX_BYTES = 2**34  # 16 GiB: what a file may claim to hold, so that a damaged header cannot ask more
+# Deflate, in gzip and zip, makes at most 1032 bytes of one.
+MAX_EXPANSION = 1032
 _CHUNK = 4096  # images converted at a time, so that floats need no second array of their size
 
 
@@ -115,6 +120,66 @@ def _from_floats(images: np.ndarray, name: str) -> np.ndarray:
         chunk = images[start : start + _CHUNK].astype(np.float32)
         result[start : start + _CHUNK] = np.rint(chunk * 255)
     return result
+
+
+def check_claim(path: str | Path, claimed: int, *, stored: int, compressed: bool = False) -> None:
+    """Compares what a file claims to hold with what it can hold, before memory is taken.
+
+    Args:
+        path: The file, for the message.
+        claimed: Int, bytes that are asked for.
+        stored: Int, bytes that are there.
+        compressed: Bool, whether `stored` counts deflated bytes. Default False.
+
+    Raises:
+        ValueError: If too much is claimed.
+
+    Example:
+
+    >>> check_claim("a.idx", 10**10, stored=100)
+    Traceback (most recent call last):
+    ValueError: 'a.idx' claims to hold 10000000000 bytes, and at most 100 can be in it. ...
+    """
+    most = stored * MAX_EXPANSION if compressed else stored
+    if claimed > most:
+        raise ValueError(
+            f"'{path}' claims to hold {claimed} bytes, and at most {most} can be in it. "
+            "It is damaged or cut short. Fetch it again."
+        )
+    limit = min(MAX_BYTES, _physical_memory())
+    if claimed > limit:
+        raise ValueError(
+            f"'{path}' claims to hold {claimed} bytes, more than the limit of {limit}. If that is "
+            "true, write it by `write_tfrecords` in parts, and train on it by `stream`."
+        )
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return MAX_BYTES
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Puts `path` into a ValueError that does not name it.
+
+    Example:
+
+    >>> with naming("a.npz"):
+    ...     raise ValueError("`images` must not be empty.")
+    Traceback (most recent call last):
+    ValueError: `images` must not be empty. It was read from 'a.npz'.
+    """
+    try:
+        yield
+    except UnknownSplitError:
+        raise
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{error} It was read from '{path}'.") from error
 
 
 def distinct_values(factors: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .fingerprints import fingerprint, spread
 from .pipeline import make_batches
 
 
@@ -195,6 +196,23 @@ class Dataset:
             num_epochs=num_epochs,
             start_step=start_step,
         )
+
+    def fingerprint(self) -> str:
+        """A hexadecimal digest of the sizes and of a sample of the images, in milliseconds.
+
+        It tells whether a run goes on with the images it began with, wherever they lie.
+
+        Example:
+
+        >>> dataset = keras_rkm.datasets.load("dsprites_like", num_images=8, image_size=16)
+        >>> dataset.fingerprint() == dataset.subset(np.arange(7)).fingerprint()
+        False
+        """
+        facts = [self.images.shape, [dataclasses.astuple(factor) for factor in self.factor_info]]
+        rows = spread(self.num_images)
+        columns = (self.images, self.labels, self.factor_classes)
+        sample = (column[rows].tobytes() for column in columns if column is not None)
+        return fingerprint(facts, sample)
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, ...]:

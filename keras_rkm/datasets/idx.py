@@ -7,16 +7,19 @@ References:
 
 import gzip
 import math
+import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from .arrays import MAX_BYTES, from_arrays
+from .arrays import check_claim, from_arrays, naming
 from .dataset import Dataset, UnknownSplitError
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PREFIXES = {"train": "train", "test": "t10k"}
+_MAX_NDIM = 32  # of NumPy before 2.0
+_PART_BYTES = 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -37,14 +40,14 @@ def read_idx(path: str | Path) -> np.ndarray:
         compressed = file.read(2) == _GZIP_MAGIC
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            return _read(file, path)
+            return _read(file, path, compressed)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"The gzip file '{path}' is damaged or cut short ({error}). Fetch it again."
         ) from error
 
 
-def _read(file, path: Path) -> np.ndarray:
+def _read(file, path: Path, compressed: bool) -> np.ndarray:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES:
         raise ValueError(
@@ -59,13 +62,14 @@ def _read(file, path: Path) -> np.ndarray:
             f"Received: {len(header)} bytes. Fetch it again."
         )
     shape = tuple(np.frombuffer(header, ">u4").tolist())
-    expected = math.prod(shape) * dtype.itemsize
-    if expected > MAX_BYTES:
+    if len(shape) > _MAX_NDIM:
         raise ValueError(
-            f"The header of '{path}' claims {expected} bytes, more than the limit of {MAX_BYTES}. "
-            f"Received: shape={shape}. The header is probably damaged."
+            f"The header of '{path}' is damaged: at most {_MAX_NDIM} axes are known. "
+            f"Received: {len(shape)}."
         )
-    data = file.read(expected + 1)  # one more, to notice a file that is too long
+    expected = math.prod(shape) * dtype.itemsize
+    check_claim(path, expected, stored=os.path.getsize(path), compressed=compressed)
+    data = _read_at_most(file, expected + 1)  # one more, to notice a file that is too long
     if len(data) != expected:
         received = "more" if len(data) > expected else f"{len(data)} bytes"
         raise ValueError(
@@ -73,6 +77,14 @@ def _read(file, path: Path) -> np.ndarray:
             f"{expected} bytes. Received: {received}. Fetch it again."
         )
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_at_most(file, size: int) -> bytearray:
+    """Takes the memory that the file fills; `file.read(size)` would ask for all of it first."""
+    data = bytearray()
+    while len(data) < size and (part := file.read(min(size - len(data), _PART_BYTES))):
+        data += part
+    return data
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -114,7 +126,8 @@ def load_idx_file(path: str | Path) -> Dataset:
 
 
 def _with_labels(images: Path, labels: Path | None, name: str) -> Dataset:
-    return from_arrays(read_idx(images), labels=labels and read_idx(labels), name=name)
+    with naming(images):
+        return from_arrays(read_idx(images), labels=labels and read_idx(labels), name=name)
 
 
 def _find(folder: Path, prefix: str, what: str) -> Path | None:

@@ -1,18 +1,24 @@
 """Folders of image files; sub-folders are classes."""
 
+import math
+import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from .arrays import choose, from_arrays
+from .arrays import MAX_BYTES, choose, from_arrays, naming
 from .dataset import Dataset
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 _MAX_PIXELS = 2**26  # of one file: a few kB can claim gigabytes ("decompression bomb")
+_MAX_FILE_BYTES = 2**29  # as many as such an image needs without compression
+# Not whatever Pillow knows: it hands EPS to another program.
+_FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GREY_MODES = {"1", "L", "LA", "I;16"}
 
 
@@ -43,77 +49,122 @@ def load_image_folder(
         ValueError: If there are no images, a file is damaged or too large, or sizes differ.
     """
     folder = Path(folder)
-    paths = _find(folder)
-    labels = _labels(folder, paths)
-    chosen = choose(len(paths), num_images=num_images, seed=seed, name=folder.name)
-    images = _read_all([paths[i] for i in chosen], image_size)
-    return from_arrays(
-        images, labels=None if labels is None else labels[chosen], name=folder.resolve().name
-    )
+    names = find_images(folder)
+    labels = labels_of(folder, names)
+    chosen = choose(len(names), num_images=num_images, seed=seed, name=folder.name)
+    paths = [folder / names[i] for i in chosen]
+    shape = read_image(paths[0], None, image_size).shape
+    _check_total(len(paths) * math.prod(shape), folder)
+    images = read_images(paths, "L" if shape[-1] == 1 else "RGB", shape, image_size)
+    with naming(folder):
+        return from_arrays(
+            images, labels=None if labels is None else labels[chosen], name=folder.resolve().name
+        )
 
 
-def _find(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[str]:
+    """The names of the image files below a folder, relative to it, in order.
+
+    Raises:
+        ValueError: If there are none.
+    """
     found = []
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
-            found.append(path)
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            is_image = os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+            if is_image and os.path.isfile(path := os.path.join(parent, name)):
+                found.append(os.path.relpath(path, folder))
     if not found:
         raise ValueError(
             f"The folder '{folder}' must hold images ({' '.join(sorted(SUFFIXES))}) or the IDX "
             f"files of MNIST. Received: {sorted(path.name for path in folder.iterdir())[:10]}."
         )
     # The order of the file system differs from machine to machine.
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+    return sorted(found, key=lambda name: name.split(os.sep))
 
 
-def _labels(folder: Path, paths: list[Path]) -> np.ndarray | None:
-    """The number of the sub-folder each file is in, or None if there are no sub-folders."""
-    parts = [path.relative_to(folder).parts for path in paths]
-    loose = [part[0] for part in parts if len(part) == 1]
-    if len(loose) == len(parts):
+def labels_of(folder: Path, names: list[str]) -> np.ndarray | None:
+    """The number of the sub-folder each file is in, or None if there are no sub-folders.
+
+    Raises:
+        ValueError: If some are in sub-folders and some are not.
+    """
+    tops = [name.split(os.sep, 1)[0] for name in names]
+    loose = [name for name in names if os.sep not in name]
+    if len(loose) == len(names):
         return None
     if loose:
         raise ValueError(
             f"Images must lie either directly in '{folder}' or in sub-folders, one per class. "
             f"Received: {len(loose)} files directly in it, such as '{loose[0]}', and "
-            f"{len(parts) - len(loose)} in sub-folders. Move the former or load a sub-folder."
+            f"{len(names) - len(loose)} in sub-folders. Move the former or load a sub-folder."
         )
-    names = sorted({part[0] for part in parts})
-    return np.array([names.index(part[0]) for part in parts])
+    return np.unique(tops, return_inverse=True)[1]
 
 
-def _read_all(paths: list[Path], image_size: int | None) -> np.ndarray:
-    images, mode = None, None
+def read_images(
+    paths: Sequence[Path], mode: str, shape: tuple[int, int, int], image_size: int | None
+) -> np.ndarray:
+    """The pixels of files, uint8 `(len(paths), *shape)`.
+
+    Args:
+        paths: The files.
+        mode: `"L"` for grey, or `"RGB"`.
+        shape: What every image must have.
+        image_size: As in `load_image_folder`.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If one is damaged, too large, or of another shape.
+    """
+    images = np.empty((len(paths), *shape), np.uint8)
     for i, path in enumerate(paths):
-        pixels = _read(path, mode, image_size)
-        if images is None:
-            mode = "L" if pixels.shape[-1] == 1 else "RGB"
-            images = np.empty((len(paths), *pixels.shape), np.uint8)
-        if pixels.shape != images.shape[1:]:
+        pixels = read_image(path, mode, image_size)
+        if pixels.shape != shape:
             raise ValueError(
                 "`image_size` is needed when the images differ in size. Received: "
-                f"{images.shape[1:3]} in '{paths[0]}' and {pixels.shape[:2]} in '{path}' "
+                f"{shape[:2]} in the first file and {pixels.shape[:2]} in '{path}' "
                 "(height, width). Pass image_size=64, for instance."
             )
         images[i] = pixels
     return images
 
 
-def _read(path: Path, mode: str | None, image_size: int | None) -> np.ndarray:
+class _TooLargeError(Exception):
+    pass
+
+
+def _check_total(num_bytes: int, folder: Path) -> None:
+    if num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"The images in '{folder}' need {num_bytes} bytes, more than the limit of {MAX_BYTES}. "
+            "Take fewer by `num_images`, make them smaller by `image_size`, or train on them by "
+            "`stream`."
+        )
+
+
+def read_image(path: Path, mode: str | None, image_size: int | None) -> np.ndarray:
     """Pixels `(height, width, channels)`, in the `mode` of the file if it is None."""
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise ValueError(
+            f"The image file '{path}' is too large: at most {_MAX_FILE_BYTES} bytes are read. "
+            f"Received: {path.stat().st_size}. Make it smaller or remove it."
+        )
     try:
         with warnings.catch_warnings():
             # Pillow only warns of the smaller bombs; the check below refuses them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=_FORMATS)
         with image:
             _check_pixels(path, image.size)
             image = ImageOps.exif_transpose(image)
             image = _to_mode(image, mode)
     except Image.DecompressionBombError as error:
         raise ValueError(f"The image file '{path}' is too large: {error}") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
+    except _TooLargeError as error:
+        raise ValueError(str(error)) from None
+    except Exception as error:  # of any kind: each of the decoders has its own
         raise ValueError(
             f"The image file '{path}' is damaged or not an image ({error}). Replace or remove it."
         ) from error
@@ -131,7 +182,7 @@ def _to_mode(image: Image.Image, mode: str | None) -> Image.Image:
 
 def _check_pixels(path: Path, size: tuple[int, int]) -> None:
     if size[0] * size[1] > _MAX_PIXELS:
-        raise ValueError(
+        raise _TooLargeError(
             f"The image file '{path}' is too large: at most {_MAX_PIXELS} pixels are read. "
             f"Received: {size[0]} x {size[1]}. Make it smaller or remove it."
         )

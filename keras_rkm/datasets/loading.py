@@ -1,11 +1,12 @@
 """One door to every source: `load`."""
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 
-from . import idx, image_folder, npz, tfds_source
-from .arrays import choose, resize
+from . import idx, image_folder, npz, tfds_source, tfrecords
+from .arrays import MAX_BYTES, choose, resize
 from .dataset import Dataset, UnknownSplitError
 from .dsprites_like import DSpritesLike
 from .generated import DEFAULT_NUM_IMAGES, FULL_SIZE
@@ -33,8 +34,8 @@ def load(
 
             - `"dsprites_like"` or `"shapes3d_like"`: drawn here, nothing is downloaded;
             - an existing file: an `.npz` archive, or an IDX file, plain or gzip;
-            - an existing folder: the IDX files of MNIST or of a relative, or images, whose
-              sub-folders are classes;
+            - an existing folder: TFRecords that `write_tfrecords` wrote, the IDX files of MNIST or
+              of a relative, or images, whose sub-folders are classes;
             - the name of an image data set of TensorFlow Datasets.
         split: Str. Generated sets and IDX folders have `"train"` and `"test"`, a folder of images
             has the sub-folders of these names if it has any, TensorFlow Datasets has its own and
@@ -75,8 +76,10 @@ def load(
         generated = GENERATED_SETS[name](image_size=size)
         return generated.load(split=split, num_images=number, seed=seed)
     options = {"num_images": num_images, "image_size": image_size, "seed": seed}
+    if path.is_dir() and (folder := tfrecord_folder(path, split)):
+        return _shrink(_read_tfrecords(folder), **options)
     if path.is_dir() and not idx.is_idx_folder(path):
-        folder = _split_folder(path, split)
+        folder = split_folder(path, split)
         return image_folder.load_image_folder(folder, **options)
     if path.exists():
         return _shrink(_load_file_or_idx_folder(path, split), **options)
@@ -88,7 +91,33 @@ def load(
     return tfds_source.load_tfds(name, split=split, data_dir=data_dir, download=download, **options)
 
 
-def _split_folder(folder: Path, split: str) -> Path:
+def tfrecord_folder(path: Path, split: str) -> Path | None:
+    """The folder that holds the TFRecords of a split, if `path` is or has such folders.
+
+    Raises:
+        UnknownSplitError: If it has no such split.
+    """
+    return split_folder(path, split) if is_tfrecord_folder(path) else None
+
+
+def is_tfrecord_folder(path: str | os.PathLike) -> bool:
+    """Whether a folder, or the `train` in it, is one that `write_tfrecords` wrote."""
+    path = Path(path).expanduser()
+    return any((folder / tfrecords.INDEX).is_file() for folder in (path, path / "train"))
+
+
+def _read_tfrecords(folder: Path) -> Dataset:
+    images = tfrecords.open_tfrecords(folder)
+    num_bytes = images.num_images * math.prod(images.image_shape)
+    if num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"The images in '{folder}' need {num_bytes} bytes, more than the limit of {MAX_BYTES}. "
+            "Train on them by `stream`."
+        )
+    return images.read_shards(range(len(images.shards)))
+
+
+def split_folder(folder: Path, split: str) -> Path:
     """The sub-folder of images that holds a split, or the folder itself if it has no splits."""
     has_splits = (folder / "train").is_dir()
     if has_splits and (folder / split).is_dir():
@@ -104,6 +133,10 @@ def _split_folder(folder: Path, split: str) -> Path:
 def _load_file_or_idx_folder(path: Path, split: str) -> Dataset:
     if path.is_dir():
         return idx.load_idx_folder(path, split=split)
+    if not path.is_file():  # a pipe or a device has no end
+        raise ValueError(
+            f"`name_or_path` must be a plain file or a folder, no pipe. Received: '{path}'."
+        )
     if split != "train":
         raise UnknownSplitError(
             f"`split` must be 'train' for a single file. Received: split={split!r}, '{path}'. "

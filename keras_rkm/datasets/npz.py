@@ -5,22 +5,41 @@ References:
        Sprites dataset", 2017, https://github.com/google-deepmind/dsprites-dataset
 """
 
+import lzma
+import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from .arrays import MAX_BYTES, distinct_values, from_arrays
+from .arrays import check_claim, distinct_values, from_arrays, naming
 from .dataset import Dataset, Factor
 
 # The columns of dSprites and which of them is not an ordinary ordered one. The original archive
 # names them only in its pickled `metadata`, which is never opened: a pickle can run code.
 _DSPRITES_NAMES = ("color", "shape", "scale", "orientation", "posX", "posY")
 _DSPRITES_SIZES = (1, 3, 6, 40, 32, 32)
+_MAX_CLASS = 2**31 - 1
 _KEYS = frozenset(
     {"images", "imgs", "labels"}
     | {f"latents_{what}" for what in ("classes", "values", "names", "sizes")}
+)
+# What `zipfile`, its decompressors and NumPy's reader raise for files that are none of theirs.
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    SyntaxError,
+    RuntimeError,
+    OSError,
 )
 _DSPRITES_KINDS = {"color": "categorical", "shape": "categorical", "orientation": "circular"}
 
@@ -45,26 +64,78 @@ def load_npz(path: str | Path) -> Dataset:
             f"'{path}' must hold its images under the key 'images' or 'imgs'. "
             f"Received: the keys {sorted(arrays)}. Save it as np.savez(path, images=...)."
         )
-    return from_arrays(
-        images, labels=arrays.get("labels"), name=path.stem, **_factors(arrays, len(images), path)
-    )
+    with naming(path):
+        num_images = len(images) if images.ndim else 0
+        factors = _factors(arrays, num_images, path) if num_images else {}
+        return from_arrays(images, labels=arrays.get("labels"), name=path.stem, **factors)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The members that are understood; for all others only that they exist (None)."""
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise ValueError(f"it claims {size} bytes, more than the limit of {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as archive:
-            readable = [key for key in archive.files if key in _KEYS]
-            return {**dict.fromkeys(archive.files), **{key: archive[key] for key in readable}}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
+            members = {
+                member.filename.removesuffix(".npy"): member for member in archive.infolist()
+            }
+            if len(members) < len(archive.infolist()):
+                raise ValueError("two members have one name")
+            readable = {key: member for key, member in members.items() if key in _KEYS}
+            for member in readable.values():
+                _check_member(path, member)
+            # All of them before the first is read, so that they are not many small bombs.
+            claimed = sum(member.file_size for member in readable.values())
+            check_claim(path, claimed, stored=path.stat().st_size, compressed=True)
+            arrays = {key: _read_member(archive, member) for key, member in readable.items()}
+            return {**dict.fromkeys(members), **arrays}
+    except _DAMAGES as error:
         raise ValueError(
             f"'{path}' cannot be read as an .npz archive of plain arrays ({error}). "
             "Fetch it again, or save it with np.savez and without objects."
         ) from error
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"'{member.filename}' is compressed otherwise than by np.savez")
+    check_claim(
+        f"{path}/{member.filename}",
+        member.file_size,
+        stored=member.compress_size,
+        compressed=member.compress_type == zipfile.ZIP_DEFLATED,
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """The array of a member whose header claims just what the member has."""
+    with archive.open(member) as file:
+        shape, _, dtype = _read_header(file)
+        claimed = math.prod(shape) * dtype.itemsize
+        if claimed != member.file_size - file.tell():
+            raise ValueError(
+                f"'{member.filename}' claims {claimed} bytes for shape={shape}, dtype={dtype}, and "
+                f"has {member.file_size - file.tell()}"
+            )
+    if dtype.hasobject:
+        raise ValueError(f"'{member.filename}' holds objects, which only pickle could read")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"version {version} of .npy is not known")
+    try:
+        shape, fortran_order, dtype = read(file)
+    except Exception as error:  # of any kind: it is tokenized and parsed as a Python literal
+        raise ValueError(f"a header is no .npy header: {error}") from error
+    if any(size < 0 for size in shape):
+        raise ValueError(f"a header claims shape={shape}")
+    return shape, fortran_order, dtype
 
 
 def _factors(arrays: dict, num_images: int, path: Path) -> dict:
@@ -73,10 +144,12 @@ def _factors(arrays: dict, num_images: int, path: Path) -> dict:
     if values is None and classes is None:
         return {}
     for key, array in (("latents_values", values), ("latents_classes", classes)):
-        if array is not None and (array.ndim != 2 or len(array) != num_images):
+        if array is not None and (
+            array.ndim != 2 or len(array) != num_images or array.dtype.kind not in "buif"
+        ):
             raise ValueError(
-                f"`{key}` in '{path}' must have the shape (num_images, num_factors) with "
-                f"num_images={num_images}. Received: shape={array.shape}."
+                f"`{key}` in '{path}' must be numbers of the shape (num_images, num_factors) with "
+                f"num_images={num_images}. Received: shape={array.shape}, dtype={array.dtype}."
             )
     if classes is None:
         classes = distinct_values(values)
@@ -100,9 +173,25 @@ def _factors(arrays: dict, num_images: int, path: Path) -> dict:
 
 def _names_and_sizes(arrays: dict, classes: np.ndarray, path: Path) -> tuple:
     """What the archive says of the columns of its factors, or what can be seen of them."""
+    if classes.dtype.kind not in "bui" or (classes > _MAX_CLASS).any():
+        raise ValueError(
+            f"`latents_classes` in '{path}' must be integers up to {_MAX_CLASS}. "
+            f"Received: dtype={classes.dtype}."
+        )
     observed = classes.max(axis=0).astype(np.int64) + 1
     sizes, names = arrays.get("latents_sizes"), arrays.get("latents_names")
-    sizes = observed if sizes is None else np.asarray(sizes).astype(np.int64)
+    if sizes is None:
+        sizes = observed
+    elif sizes.ndim != 1 or sizes.dtype.kind not in "ui" or (sizes > _MAX_CLASS + 1).any():
+        raise ValueError(
+            f"`latents_sizes` in '{path}' must be a vector of integers up to {_MAX_CLASS + 1}. "
+            f"Received: dtype={sizes.dtype}, shape={sizes.shape}."
+        )
+    sizes = sizes.astype(np.int64)
+    if names is not None and names.ndim != 1:
+        raise ValueError(
+            f"`latents_names` in '{path}' must be a vector of texts. Received: shape={names.shape}."
+        )
     if names is None and tuple(observed) == _DSPRITES_SIZES:
         names = _DSPRITES_NAMES
     names = [f"factor_{i}" for i in range(classes.shape[1])] if names is None else names

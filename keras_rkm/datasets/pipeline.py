@@ -1,11 +1,32 @@
 """Batches as a pure function of (seed, step), fast enough to feed small networks."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 
-def make_batches(
-    tensors: tuple[tf.Tensor, ...],
+def make_batches(tensors: tuple[tf.Tensor, ...], batch_size: int, **options) -> tf.data.Dataset:
+    """A pipeline over images in memory; see `make_indexed_batches`.
+
+    The tensors are captured by the function, not written into its graph, which may not exceed 2 GB.
+
+    Args:
+        tensors: uint8 images `(num_images, height, width, channels)` and, optionally, labels
+            `(num_images,)`; both on the CPU.
+        batch_size: Positive int.
+        **options: As in `make_indexed_batches`.
+    """
+
+    def fetch(indices):
+        return tuple(tf.gather(tensor, indices) for tensor in tensors)
+
+    return make_indexed_batches(fetch, int(tensors[0].shape[0]), batch_size, **options)
+
+
+def make_indexed_batches(
+    fetch: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
+    num_images: int,
     batch_size: int,
     *,
     shuffle: bool = True,
@@ -17,13 +38,12 @@ def make_batches(
     """A pipeline over whole batches; see `Dataset.batches` for the arguments.
 
     The elements are step numbers, and one map turns a step into its batch: the indices of the
-    epoch's permutation (computed, never stored), a gather of uint8 rows, then the cast. Nothing is
-    done per image, and there is no state to save but the step. The tensors are captured by the
-    function, not written into its graph, which may not exceed 2 GB.
+    epoch's permutation (computed, never stored), what `fetch` finds there, then the cast. Nothing
+    is done per image, and there is no state to save but the step.
 
     Args:
-        tensors: uint8 images `(num_images, height, width, channels)` and, optionally, labels
-            `(num_images,)`; both on the CPU.
+        fetch: Takes indices `(batch,)`; returns uint8 images and, optionally, labels.
+        num_images: Positive int.
         batch_size: Positive int.
         shuffle, seed, drop_remainder, num_epochs, start_step: As in `Dataset.batches`.
 
@@ -31,22 +51,17 @@ def make_batches(
         A `tf.data.Dataset` of images or of (images, labels), with a static batch size if every
         batch is full.
     """
-    num_images = int(tensors[0].shape[0])
-    _check_int("batch_size", batch_size, 1)
-    _check_int("start_step", start_step, 0)
-    _check_int("seed", seed, 0, 2**63)
-    steps_per_epoch = num_steps_per_epoch(num_images, batch_size, drop_remainder=drop_remainder)
-    if num_epochs is None:
+    steps_per_epoch, num_steps = plan_steps(
+        num_images,
+        batch_size,
+        seed=seed,
+        drop_remainder=drop_remainder,
+        num_epochs=num_epochs,
+        start_step=start_step,
+    )
+    if num_steps is None:
         steps = tf.data.Dataset.counter(start_step)
     else:
-        _check_int("num_epochs", num_epochs, 1)
-        num_steps = steps_per_epoch * num_epochs
-        if start_step > num_steps:
-            raise ValueError(
-                f"`start_step` must not exceed the {num_steps} steps there are. "
-                f"Received: start_step={start_step}, num_epochs={num_epochs}, "
-                f"steps per epoch={steps_per_epoch}. Use a larger `num_epochs`, or None."
-            )
         steps = tf.data.Dataset.range(start_step, num_steps)
     all_full = drop_remainder or num_images % batch_size == 0
 
@@ -55,16 +70,51 @@ def make_batches(
         start = (step % steps_per_epoch) * batch_size
         indices = tf.range(start, tf.minimum(start + batch_size, num_images))
         if shuffle:
-            indices = _permute(indices, num_images, seed, epoch)
+            indices = permute(indices, num_images, seed, epoch)
         if all_full:
             indices = tf.ensure_shape(indices, (batch_size,))
-        images, *labels = (tf.gather(tensor, indices) for tensor in tensors)
-        images = tf.cast(images, tf.float32) / 255.0
-        return (images, *labels) if labels else images
+        return to_floats(*fetch(indices))
 
     return steps.map(batch_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
         tf.data.AUTOTUNE
     )
+
+
+def plan_steps(
+    num_images: int,
+    batch_size: int,
+    *,
+    seed: int,
+    drop_remainder: bool,
+    num_epochs: int | None,
+    start_step: int,
+) -> tuple[int, int | None]:
+    """Steps in an epoch, and in all of them (None: for ever).
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    _check_int("batch_size", batch_size, 1)
+    _check_int("start_step", start_step, 0)
+    _check_int("seed", seed, 0, 2**63)
+    steps_per_epoch = num_steps_per_epoch(num_images, batch_size, drop_remainder=drop_remainder)
+    if num_epochs is None:
+        return steps_per_epoch, None
+    _check_int("num_epochs", num_epochs, 1)
+    num_steps = steps_per_epoch * num_epochs
+    if start_step > num_steps:
+        raise ValueError(
+            f"`start_step` must not exceed the {num_steps} steps there are. "
+            f"Received: start_step={start_step}, num_epochs={num_epochs}, "
+            f"steps per epoch={steps_per_epoch}. Use a larger `num_epochs`, or None."
+        )
+    return steps_per_epoch, num_steps
+
+
+def to_floats(images: tf.Tensor, *labels: tf.Tensor):
+    """uint8 images as float32 in [0, 1], beside their labels if there are any."""
+    images = tf.cast(images, tf.float32) / 255.0
+    return (images, *labels) if labels else images
 
 
 def num_steps_per_epoch(num_images: int, batch_size: int, *, drop_remainder: bool = False) -> int:
@@ -88,7 +138,9 @@ def num_steps_per_epoch(num_images: int, batch_size: int, *, drop_remainder: boo
     return steps
 
 
-def _permute(indices: tf.Tensor, num_images: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+def permute(
+    indices: tf.Tensor, num_images: int | tf.Tensor, seed: int, epoch: tf.Tensor
+) -> tf.Tensor:
     """Where a permutation of `range(num_images)` that depends on seed and epoch sends `indices`.
 
     The op behind `tf.random.experimental.index_shuffle`, which itself would not do: it takes only
@@ -100,7 +152,7 @@ def _permute(indices: tf.Tensor, num_images: int, seed: int, epoch: tf.Tensor) -
     key = tf.random.stateless_uniform(
         (3,), [tf.constant(seed, tf.int64), epoch], None, None, tf.int32, alg="philox"
     )
-    last = tf.constant(num_images - 1, indices.dtype)
+    last = tf.cast(num_images - 1, indices.dtype)
     return tf.raw_ops.RandomIndexShuffle(index=indices, seed=key, max_index=last, rounds=16)
 
 

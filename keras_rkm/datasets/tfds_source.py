@@ -1,12 +1,14 @@
 """Image data sets of TensorFlow Datasets, read into memory."""
 
 import difflib
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from .arrays import choose, from_arrays, resize
 from .dataset import Dataset, Factor, UnknownSplitError
+from .shard_stream import Shard, ShardStream, read_records
 
 # The factors of the data sets that have some: TFDS keeps them as `label_NAME` and `value_NAME`,
 # in alphabetical order and without telling which of them are circular or unordered.
@@ -63,6 +65,67 @@ def load_tfds(
         OSError: If it cannot be downloaded or prepared.
         ValueError: If the name or the split is unknown, or it has no images.
     """
+    builder = _prepared(name, data_dir, download, image_size)
+    num_available = _num_examples(builder, split)
+    chosen = choose(num_available, num_images=num_images, seed=seed, name=f"{name} {split}")
+    columns = _read(builder, split, chosen, num_available, image_size)
+    return from_arrays(columns["image"], name=name, **_labels_and_factors(columns, builder))
+
+
+def stream_tfds(
+    name: str,
+    *,
+    split: str = "train",
+    data_dir: str | None = None,
+    download: bool = False,
+    image_size: int | None = None,
+) -> ShardStream:
+    """Opens a data set of TensorFlow Datasets for reading it shard by shard; see `load_tfds`.
+
+    Raises:
+        What `load_tfds` raises, and ValueError if it is prepared in another format than TFRecord.
+    """
+    builder = _prepared(name, data_dir, download, image_size)
+    _num_examples(builder, split)
+    if builder.info.file_format.value != "tfrecord":
+        raise ValueError(
+            f"The data set '{name}' must be prepared as TFRecords to be streamed. Received: "
+            f"{builder.info.file_format.value}. Prepare it so, or `load` it."
+        )
+    shards = [
+        Shard(Path(part.filename), part.take, part.skip, part.examples_in_shard)
+        for part in builder.info.splits[split].file_instructions
+    ]
+    image_feature = builder.info.features["image"]
+    has_labels = _label_and_factor_features(builder) == ["label"]
+    features = {"image": tf.io.FixedLenFeature((), tf.string)}
+    if has_labels:
+        features["label"] = tf.io.FixedLenFeature((), tf.int64)
+
+    def decode_unscaled(records):
+        parsed = tf.io.parse_example(records, features)
+        images = [image_feature.decode_example(image).numpy() for image in parsed["image"]]
+        if image_size is not None:
+            images = [resize(image[np.newaxis], image_size)[0] for image in images]
+        images = tf.constant(np.stack(images))
+        return (images, parsed["label"]) if has_labels else (images,)
+
+    first = shards[0]._replace(num_images=min(shards[0].num_images, _BATCH))
+    looked_at = decode_unscaled(read_records(first))[0].numpy()
+    # As in `from_arrays`: dSprites has the pixels 0 and 1.
+    factor = np.uint8(255 if looked_at.max() <= 1 else 1)
+
+    def decode(records):
+        images, *labels = decode_unscaled(records)
+        if factor > 1 and tf.reduce_max(images) > 1:
+            raise ValueError("its images have other values than 0 and 1, which the first ones have")
+        return (images * factor, *labels)
+
+    return ShardStream(name, shards, looked_at.shape[1:], decode, has_labels=has_labels)
+
+
+def _prepared(name: str, data_dir: str | None, download: bool, image_size: int | None):
+    """The builder of a data set that can be read; see `load_tfds`."""
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         if not download:
@@ -73,10 +136,7 @@ def load_tfds(
             )
         _download(builder)
     _check_image_feature(builder, image_size)
-    num_available = _num_examples(builder, split)
-    chosen = choose(num_available, num_images=num_images, seed=seed, name=f"{name} {split}")
-    columns = _read(builder, split, chosen, num_available, image_size)
-    return from_arrays(columns["image"], name=name, **_labels_and_factors(columns, builder))
+    return builder
 
 
 def _import_tfds():

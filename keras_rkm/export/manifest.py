@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_rkm._json_files import read_json
 from keras_rkm._version import __version__
 
 _FILE = "assets.extra/manifest.json"  # the server leaves assets.extra alone
@@ -45,20 +46,25 @@ def verify_export(path: str | os.PathLike) -> dict:
         path: The folder of the version.
 
     Raises:
-        ValueError: If a file is missing, has changed or was added, or there is no manifest.
+        ValueError: If a file is missing, has changed or was added, is no plain file inside the
+            folder, or there is no manifest.
     """
     folder = Path(path)
     try:
-        manifest = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        expected = dict(manifest["sha256"])
+        manifest = read_json(folder / _FILE)
+        expected = manifest["sha256"]
+        if not isinstance(expected, dict):
+            raise TypeError(f"'sha256' holds a {type(expected).__name__}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"`path` must be the folder of an exported version. Received: path='{folder}', where "
             f"'{_FILE}' cannot be read ({type(error).__name__}: {error})."
         ) from error
-    found = _checksums(folder)
+    found = _checksums(folder, only=expected)
     wrong = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        name
+        for name in expected.keys() | found.keys()
+        if not found.get(name) or expected.get(name) != found[name]
     )
     if wrong:
         raise ValueError(
@@ -69,12 +75,20 @@ def verify_export(path: str | os.PathLike) -> dict:
     return manifest
 
 
-def _checksums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def _checksums(folder: Path, *, only: Mapping | None = None) -> dict[str, str]:
+    """The SHA-256 of every file; empty for links, pipes and what `only` does not name.
+
+    The names come from the folder, never from the manifest, so that none leads out of it.
+    """
     checksums = {}
-    for path in files:
+    for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name != _FILE:
-            with path.open("rb") as file:
-                checksums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        is_plain = path.is_file() and not path.is_symlink()
+        if name == _FILE or (path.is_dir() and not path.is_symlink()):
+            continue
+        if not is_plain or (only is not None and name not in only):
+            checksums[name] = ""
+            continue
+        with path.open("rb") as file:
+            checksums[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return checksums

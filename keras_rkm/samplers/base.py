@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_rkm._keras_files import load_keras_file
+
 from .batches import latent_batches
 from .drawing import row_keys, row_seeds
 
@@ -190,7 +192,10 @@ def load_sampler(filepath: str | os.PathLike) -> Sampler:
     Raises:
         ValueError: If the file is missing or holds something else.
     """
-    sampler = keras.saving.load_model(filepath)
+    try:
+        sampler = load_keras_file(filepath)
+    except Exception as error:  # of any kind: Keras, HDF5, zip and JSON each have their own
+        raise ValueError(f"The sampler '{filepath}' cannot be read: {error}") from error
     if not isinstance(sampler, Sampler):
         raise ValueError(
             f"`filepath` must hold a sampler. Received: filepath={filepath}, which holds a "

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
+from apps import train as train_app
 from apps.data import load_train_and_held_out, parse_ranges
-from apps.errors import CommandError
+from apps.errors import CommandError, describe
+from apps.run_inputs import load_held_out
+from keras_rkm import datasets
 
 
 @pytest.fixture
@@ -84,3 +88,60 @@ def test_ranges_are_half_open():
     for text in ("shape", "shape=", "shape=a", "shape=1:", "shape=1:2:3"):
         with pytest.raises(ValueError, match=f"Received: {text}"):
             parse_ranges([text])
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """A folder of 5 shards of 10 images, all different."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 1), "uint8")
+    return datasets.write_tfrecords([images], tmp_path / "shards", images_per_shard=10)
+
+
+def _streamed(stream):
+    return {np.rint(255 * image).astype("uint8").tobytes() for (image,) in stream.batches(1)}
+
+
+def test_tfrecords_are_streamed_unless_images_are_chosen(shards, tmp_path):
+    folder = str(tmp_path / "shards")
+    train, held_out = load_train_and_held_out(folder, seed=3)
+    assert isinstance(train, datasets.ImageStream) and isinstance(held_out, datasets.Dataset)
+    assert (train.num_images, held_out.num_images) == (40, 5)
+    assert not _streamed(train) & _rows(held_out)
+    again, _ = load_train_and_held_out(folder, seed=3, stream=True)
+    assert again.fingerprint() == train.fingerprint()
+    train, held_out = load_train_and_held_out(folder, num_images=20)
+    assert isinstance(train, datasets.Dataset)
+    assert (train.num_images, held_out.num_images) == (18, 2)
+    with pytest.raises(CommandError, match="--stream reads all images"):
+        load_train_and_held_out(folder, num_images=20, stream=True)
+
+
+def test_streamed_folder_with_a_test_split_holds_that_out(tmp_path):
+    for split, number, value in (("train", 30, 10), ("test", 12, 200)):
+        (tmp_path / split).mkdir()
+        for index in range(number):
+            picture = Image.fromarray(np.full((8, 8), value, "uint8"))
+            picture.save(tmp_path / split / f"{index}.png")
+    train, held_out = load_train_and_held_out(str(tmp_path), stream=True)
+    assert isinstance(train, datasets.ImageStream) and train.num_images == 30
+    assert held_out.num_images == 3 and (held_out.images == 200).all()
+
+
+def test_error_of_a_stream_is_told_in_one_line(shards):
+    path = shards.shards[1].path
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(tf.errors.OpError) as error:
+        list(shards.batches(10))
+    message, status = describe(error.value)
+    assert message.startswith(f"The shard '{path}' is damaged") and status == 1
+    assert "Traceback" not in message and "File" not in message
+
+
+def test_training_streams_and_finds_its_held_out_images_again(shards, run_command, tmp_path):
+    arguments = [f"--dataset={tmp_path / 'shards'}", f"--output_dir={tmp_path / 'run'}"]
+    small = ("--capacity=2", "--feature_dim=8", "--latent_dim=2", "--batch_size=16")
+    result = run_command(train_app.main, *arguments, *small, "--epochs=1")
+    assert result.status == 0, result.err
+    assert "40 images of 16x16x1 to train on, 5 held out" in result.out
+    images = load_held_out(str(tmp_path / "run"))
+    assert images.num_images == 5

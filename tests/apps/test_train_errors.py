@@ -240,3 +240,23 @@ def test_process_ends_with_its_status_and_no_traceback(run_process, tmp_path):
     last = result.stderr.splitlines()[-1]
     assert last.startswith("keras-rkm train: error: ")
     assert "missing.npz" in last
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"--flagfile=/etc/passwd\n",
+        b"--seed=1\n--undefok=seed\n",
+        b"seed=1\n",
+        b"--seed\n",
+        b"--seed=\xff\n",
+        b"--dataset=a\0b\n",
+        b"--seed=1\n" * 2**18,
+    ],
+    ids=["flagfile", "undefok", "no dashes", "no value", "no utf-8", "nul", "too large"],
+)
+def test_resume_refuses_a_hostile_flags_file(run_command, tmp_path, text):
+    (tmp_path / "flags.txt").write_bytes(text)
+    result = run_command(train.main, f"--output_dir={tmp_path}", "--resume")
+    assert result.status == 1
+    assert "flags.txt' is damaged" in result.error

@@ -46,7 +46,7 @@ def test_other_types_come_in_native_byte_order(tmp_path, code, dtype):
         (_idx(_IMAGES)[:9], "ends inside its header.*Received: 5 bytes"),
         (_idx(_IMAGES)[:-1], r"shape=\(3, 4, 2\) needs 24 bytes. Received: 23 bytes"),
         (_idx(_IMAGES) + b"\0", "needs 24 bytes. Received: more"),
-        (b"\0\0\x08\x02" + b"\xff" * 8, "more than the limit"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, "claims to hold [0-9]+ bytes, and at most 12"),
         (gzip.compress(_idx(_IMAGES), mtime=0)[:-12], "damaged or cut short"),
         (gzip.compress(_idx(_IMAGES), mtime=0)[:-8] + b"12345678", "damaged or cut short"),
         (b"\x1f\x8b" + b"\0" * 30, "damaged or cut short"),

@@ -72,7 +72,9 @@ def test_orientation_of_a_camera_is_applied(tmp_path):
 def test_different_sizes_need_an_image_size(tmp_path):
     _save(tmp_path / "a.png", 1, size=(6, 4))
     _save(tmp_path / "b.png", 1, size=(8, 4))
-    with pytest.raises(ValueError, match=r"`image_size`.*\(4, 6\) in '.*a.png' and \(4, 8\) in"):
+    with pytest.raises(
+        ValueError, match=r"`image_size`.*\(4, 6\) in the first file and \(4, 8\) in '.*b.png"
+    ):
         load_image_folder(tmp_path)
     assert load_image_folder(tmp_path, image_size=5).images.shape == (2, 5, 5, 1)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_rkm.datasets import Factor, tfds_source
-from keras_rkm.datasets.tfds_source import load_tfds
+from keras_rkm.datasets.tfds_source import load_tfds, stream_tfds
 
 _NUM_TRAIN, _NUM_TEST = 30, 6
 
@@ -198,3 +198,18 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r"pip install keras-rkm\[tfds\]"):
         load_tfds("mnist")
+
+
+def test_stream_gives_what_load_gives(prepared):
+    for name in ("tiny_digits", "tiny_sprites"):
+        stream = stream_tfds(name, data_dir=prepared)
+        loaded = load_tfds(name, data_dir=prepared)
+        (images,) = stream.batches(_NUM_TRAIN, shuffle=False)
+        np.testing.assert_array_equal(np.rint(images * 255), loaded.images)
+    part = stream_tfds("tiny_digits", split="train[20%:50%]", data_dir=prepared)
+    expected = load_tfds("tiny_digits", split="train[20%:50%]", data_dir=prepared)
+    ((_, labels),) = part.batches(99, shuffle=False, with_labels=True)
+    np.testing.assert_array_equal(labels, expected.labels)
+    photos = stream_tfds("tiny_photos", image_size=8, data_dir=prepared)
+    assert photos.image_shape == (8, 8, 1) and not photos.has_labels
+    assert len(list(photos.batches(8))) == 4

@@ -1,5 +1,7 @@
 """`export_for_serving`: what it writes, and what it refuses before it writes."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -208,3 +210,40 @@ def test_ten_megabytes_of_weights_stay_about_ten(tmp_path):
     weights = sum(4 * int(np.prod(variable.shape)) for variable in model.variables)
     assert 9e6 < weights < 11e6
     assert _size(path) <= 1.15 * weights
+
+
+def _version(folder, text):
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "assets.extra" / "manifest.json").write_bytes(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"sha256": {}, "a": NaN}',
+        b'{"sha256": {}, "a": -Infinity}',
+        b"\xff\xfe",
+        b'{"a":' * 100_000,
+        b"[" * 100_000,
+        b'{"sha256": [["a", "b"]]}',
+        b" " * (2**24 + 1),
+    ],
+    ids=["nan", "infinity", "no utf-8", "deep objects", "deep lists", "pairs", "too large"],
+)
+def test_a_hostile_manifest_is_refused(tmp_path, text):
+    with pytest.raises(ValueError, match="manifest.json' cannot be read"):
+        export.verify_export(_version(tmp_path / "1", text))
+
+
+def test_names_and_links_that_lead_out_of_a_version_are_refused(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    for name in ("../outside", str(outside), "link"):
+        text = json.dumps({"sha256": {name: empty}}).encode()
+        folder = _version(tmp_path / f"version-of-{len(name)}", text)
+        if name == "link":
+            (folder / "link").symlink_to(outside)
+        with pytest.raises(ValueError, match=f"missing, changed or new: {name}"):
+            export.verify_export(folder)
