@@ -17,7 +17,7 @@ BENCHMARKS ?= $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 # TensorFlow's start-up notes would bury the progress bar.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test lint wheel benchmarks clean
+.PHONY: help install demo test browser lint wheel benchmarks vendor clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,8 +42,17 @@ demo: $(INSTALLED)  ## train on an embedded data set, draw, evaluate and export:
 	$(BIN)/keras-rkm export --run='$(DEMO_DIR)'
 
 # pytest comes last, so that its summary is the last line.
-test: lint  ## check the style and run all tests
+test: lint browser  ## check the style and run all tests
 	$(BIN)/python -m pytest -n 2 -q --durations=10
+
+# Without a browser the tests that need one are skipped, and say so.
+browser:  ## install Chromium and its driver where apt-get can
+	@if command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'Installing chromium and chromium-driver, for the tests of the explorer.'; \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 || \
+			echo 'It failed: the tests that need a browser will be skipped.' >&2; \
+	else echo 'There is no chromedriver: the tests that need a browser will be skipped, see BUILD.md.' >&2; fi
 
 lint: $(INSTALLED)  ## check the style only
 	$(BIN)/ruff check .
@@ -56,6 +65,10 @@ wheel: $(INSTALLED)  ## build the sdist and the wheel into dist/
 benchmarks: $(INSTALLED)  ## run benchmarks/*.py, or those in BENCHMARKS="..."
 	@if [ -z '$(BENCHMARKS)' ]; then echo 'There are no programs in benchmarks/.'; fi
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+vendor:  ## build the runtime of the explorer again, from npm
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp keras_rkm/explorer/vendor/build/* "$$folder" && cd "$$folder" && \
+		npm ci --ignore-scripts --no-audit --no-fund && node build.mjs '$(CURDIR)/keras_rkm/explorer/vendor'
 
 clean:  ## remove build products and caches; .venv and saved_models stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

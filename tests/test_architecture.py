@@ -36,6 +36,7 @@ ALLOWED = {
         "samplers",
         "visualization",
     },
+    "explorer": {"samplers"},
     "export": {"models", "samplers"},
     "loading": {"models", "samplers"},
     "serving": {"samplers"},

@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import _browser
+
 _ROOT = Path(__file__).resolve().parents[1]
 _PROGRAMS = (
     "basis_learning_rate",
     "cayley_step",
     "disentanglement_metrics",
+    "explorer",
     "fuzz_readers",
     "generation_metrics",
     "mnist_reconstruction",
@@ -214,6 +217,23 @@ def test_disentanglement_metrics_time_every_score_and_compare_with_the_exact_boo
         fast, slow = float(row["fast"]), float(row["exact"])
         assert float(row["difference"]) == pytest.approx(abs(fast - slow), abs=2e-3)
         assert fast == pytest.approx(slow, abs=0.05)
+
+
+@pytest.mark.skipif(bool(_browser.missing()), reason=str(_browser.missing()))
+def test_explorer_is_opened_and_measured(tmp_path):
+    from keras_rkm import models, networks
+
+    model = models.StiefelRKM(
+        networks.dense_encoder((16, 16, 1), 8, hidden_dims=()),
+        networks.dense_decoder(8, (16, 16, 1), hidden_dims=(16,)),
+        latent_dim=3,
+    )
+    model.fit_principal_axes(np.random.default_rng(0).random((64, 16, 16, 1), "float32"))
+    model.save(tmp_path / "model.keras")
+    (rows,) = _tables("explorer", f"--run={tmp_path}", "--repeats=1", "--moves=3")
+    size, first, move, difference = _floats(rows, "median")
+    assert 0.3 < size < 1 and first > 0 and move > 0
+    assert difference <= 2
 
 
 def test_generation_metrics_time_every_measure():

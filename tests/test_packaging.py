@@ -152,3 +152,7 @@ def test_wheel_holds_the_package_and_the_apps_under_it(tmp_path):
         *(f"keras_rkm/{path.relative_to(source)}" for path in (source / "apps").rglob("*.py")),
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    others = {name for name in names if name.startswith("keras_rkm/")} - modules
+    files = (source / "keras_rkm" / "explorer").glob("[pv]*/*.*")
+    assert others == {str(path.relative_to(source)) for path in files if path.suffix != ".py"}
+    assert "keras_rkm/explorer/vendor/LICENSES.txt" in others

@@ -38,6 +38,10 @@ class RestTransport:
         version: Int or None.
         label: Str or None.
         max_message_bytes: Int, the largest answer.
+
+    Attributes:
+        server: Str, `"http://host:port"` or `"https://host:port"`.
+        predict_url: Str, what takes requests for predictions of the model.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class RestTransport:
             self._version_path += f"/versions/{version}"
         elif label is not None:
             self._version_path += f"/labels/{urllib.parse.quote(label, safe='')}"
+        self._predict_path = f"{self._version_path}:predict"
+        self.predict_url = f"{self.server}{self._predict_path}"
         self._max_message_bytes = max_message_bytes
 
     def predict(
@@ -70,7 +76,7 @@ class RestTransport:
         """Calls a signature once; arrays by name, rows along the first axis."""
         columns = {key: array.tolist() for key, array in inputs.items()}
         body = json.dumps({"signature_name": name, "inputs": columns}).encode()
-        outputs = self._json("outputs", "POST", f"{self._version_path}:predict", deadline, body)
+        outputs = self._json("outputs", "POST", self._predict_path, deadline, body)
         if len(signature.outputs) == 1:
             outputs = dict.fromkeys(signature.outputs, outputs)
         return {

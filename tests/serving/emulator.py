@@ -30,6 +30,7 @@ class Emulator:
         port: Int, of gRPC; 0 chooses one.
         rest_port: Int; as above.
         poll_seconds: Number, the time between two looks at the disk.
+        enable_cors: Bool, whether pages of any origin may read what REST answers.
 
     Attributes:
         store: The `ModelStore`.
@@ -44,12 +45,13 @@ class Emulator:
         port: int = 0,
         rest_port: int = 0,
         poll_seconds: float = 1.0,
+        enable_cors: bool = False,
     ):
         self.store = ModelStore(configs, poll_seconds=poll_seconds)
         self._executor = concurrent.futures.ThreadPoolExecutor(_NUM_THREADS)
         self._grpc = make_grpc_server(self.store, self._executor)
         self.port = self._grpc.add_insecure_port(f"127.0.0.1:{port}")
-        self._rest = RestServer(self.store, rest_port)
+        self._rest = RestServer(self.store, rest_port, enable_cors=enable_cors)
         self.rest_port = self._rest.server_address[1]
         # It looks every few hundredths of a second whether it has to end.
         self._rest_thread = threading.Thread(

@@ -74,13 +74,17 @@ def answer_get(store: ModelStore, path: str) -> str:
 
 
 class RestServer(http.server.ThreadingHTTPServer):
-    """Serves a `ModelStore` on a port of the loopback interface; 0 chooses one."""
+    """Serves a `ModelStore` on a port of the loopback interface; 0 chooses one.
+
+    With `enable_cors` pages of any origin may read the answers.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, store: ModelStore, port: int):
+    def __init__(self, store: ModelStore, port: int, *, enable_cors: bool = False):
         self.store = store
+        self.enable_cors = enable_cors
         super().__init__(("127.0.0.1", port), _Handler)
 
 
@@ -107,6 +111,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if self.server.enable_cors:
+            self.send_header("Access-Control-Allow-Origin", "*")
         self.end_headers()
         self.wfile.write(data)
 

@@ -1,0 +1,17 @@
+"""A model in one HTML file: sliders for its axes, decoded in the browser."""
+
+from .decoder_steps import Step, decoder_steps
+from .distribution import mixture_parameters
+from .embedding import EmbeddedDecoder, embed_decoder
+from .html import Axis, Server, explorer_page
+
+__all__ = [
+    "Axis",
+    "EmbeddedDecoder",
+    "Server",
+    "Step",
+    "decoder_steps",
+    "embed_decoder",
+    "explorer_page",
+    "mixture_parameters",
+]
