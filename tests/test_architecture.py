@@ -25,6 +25,7 @@ ALLOWED = {
     "visualization": set(),
     "evaluation": {"metrics", "samplers", "visualization"},
     "callbacks": {"evaluation", "metrics", "samplers"},
+    "checkpoints": set(),
     "datasets": set(),
     "comparison": {
         "datasets",
@@ -37,7 +38,7 @@ ALLOWED = {
         "visualization",
     },
     "export": {"models", "samplers"},
-    "loading": {"models", "samplers"},
+    "loading": {"checkpoints", "models", "samplers"},
     "serving": {"samplers"},
 }
 

@@ -18,6 +18,7 @@ _PROGRAMS = (
     "cayley_step",
     "disentanglement_metrics",
     "generation_metrics",
+    "kill_and_resume",
     "mnist_reconstruction",
     "out_of_distribution",
     "principal_axes_memory",
@@ -225,6 +226,13 @@ def test_generation_metrics_time_every_measure():
     ]
     assert min(_floats(rows, "CPU seconds")) > 0
     assert min(_floats(rows, "peak MiB so far")) > 100
+
+
+@pytest.mark.slow
+def test_kill_and_resume_kills_and_finds_no_difference():
+    kills, summary = _tables("kill_and_resume", "--kills=1", "--epochs=1", "--seed=9")
+    assert [(row["training"], row["kill"]) for row in kills] == [("1", "1")]
+    assert (summary[0]["kills"], summary[0]["not bit-identical"]) == ("1", "0")
 
 
 def test_wrong_flag_is_a_usage_error():
