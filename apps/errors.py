@@ -4,6 +4,7 @@
 1     something could not be done: a file, the data, the disk, the training
 2     the command line is wrong
 130   interrupted, as by Ctrl-C
+143   terminated, as by a batch system that wants its machine back
 """
 
 import functools
@@ -19,6 +20,14 @@ _PYTHON_ERROR = re.compile(r".*?: [A-Za-z]+Error: (.*?)\n+Traceback \(most recen
 
 USAGE_STATUS = 2
 INTERRUPT_STATUS = 130
+TERMINATE_STATUS = 143
+
+
+_PREAMBLES = ("Graph execution error:", "Detected at node", "<stack traces unavailable>")
+_PLACES = ("[[", "Traceback (most recent call last)")
+_PIPELINE = re.compile(
+    r"^Error in user-defined function passed to \S+ transformation .*? Iterator::\S+: "
+)
 
 
 class CommandError(Exception):
@@ -32,6 +41,10 @@ class CommandError(Exception):
     def __init__(self, message: str, *, status: int = 1):
         super().__init__(message)
         self.status = status
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; no `Exception`, so that nothing on the way takes it for a mere error."""
 
 
 def run(main: Callable, argv: Sequence[str] | None = None) -> None:
@@ -62,6 +75,8 @@ def describe(error: BaseException) -> tuple[str, int] | None:
         message, status = str(error), error.status
     elif isinstance(error, flags.Error):
         message, status = str(error), USAGE_STATUS
+    elif isinstance(error, Terminated):
+        message, status = "terminated", TERMINATE_STATUS
     elif isinstance(error, KeyboardInterrupt):
         message, status = "interrupted", INTERRUPT_STATUS
     elif isinstance(error, OSError) and error.strerror and error.filename:
@@ -71,7 +86,7 @@ def describe(error: BaseException) -> tuple[str, int] | None:
     elif isinstance(error, MemoryError):
         message, status = f"out of memory. {error}", 1
     elif _is_tensorflow_error(error):
-        message, status = _PYTHON_ERROR.sub(r"\1", error.message), 1
+        message, status = _essence(_PYTHON_ERROR.sub(r"\1", error.message)), 1
     else:
         return None
     return " ".join(message.split()), status
@@ -115,6 +130,17 @@ def _report(program: str, error: BaseException) -> int:
 def _program_name(path: str) -> str:
     """`keras-rkm train`, also of `apps/train.py`."""
     return path if path.startswith("keras-rkm") else f"keras-rkm {Path(path).stem}"
+
+
+def _essence(message: str) -> str:
+    """What a message of TensorFlow says, without where in the graph it was."""
+    lines = []
+    for line in message.splitlines():
+        if lines and line.lstrip().startswith(_PLACES):
+            break
+        if line.strip() and not line.startswith(_PREAMBLES):
+            lines.append(line)
+    return _PIPELINE.sub("", " ".join(lines)) or message
 
 
 def _is_tensorflow_error(error: BaseException) -> bool:

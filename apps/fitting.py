@@ -1,13 +1,20 @@
 """Training that can break off at any moment and go on as if it had not."""
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 import keras
+import tensorflow as tf
 
 from keras_rkm import callbacks
+from keras_rkm.checkpoints import Checkpoint, Position, ResumeTraining, SaveCheckpoints
 from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 
-from .errors import INTERRUPT_STATUS, CommandError, describe
+from .errors import CommandError, describe
 from .run_folder import RunFolder
+from .stop_signals import StopSignals
 
 _NUM_SPECTRUM_IMAGES = 256
 
@@ -19,25 +26,31 @@ def fit(
     held_out: Dataset,
     *,
     batch_size: int,
-    start_step: int,
     num_steps: int,
     seed: int,
+    resumed_from: Checkpoint | None = None,
+    signals: StopSignals | None = None,
     checkpoint_every: int = 1,
+    checkpoint_steps: int | None = None,
+    checkpoint_minutes: float | None = None,
     evaluate_every: int = 0,
     verbose: int = 1,
 ) -> None:
-    """Trains from step `start_step` up to `num_steps`, keeping `folder` up to date.
+    """Trains up to step `num_steps`, keeping `folder` up to date.
 
     Args:
         folder: `RunFolder` for the checkpoints, the history and TensorBoard's logs.
-        model: Compiled `StiefelRKM`, as it was after `start_step` steps.
+        model: Compiled `StiefelRKM`; that of `resumed_from` if there is one.
         train: Images to train on.
         held_out: Images for the logs that begin with `val_`.
         batch_size: Int; an epoch has only full batches, and leaves out other images each time.
-        start_step: Int, at the end of an epoch.
         num_steps: Int, the last epoch ends there.
         seed: Int, decides the order of the images.
+        resumed_from: `Checkpoint` to go on from, or None.
+        signals: `StopSignals`; the training saves and ends after the step in which one comes.
         checkpoint_every: Int, epochs between checkpoints; the last step has one too.
+        checkpoint_steps: Int, steps between further ones, or None.
+        checkpoint_minutes: Float, minutes from any one to the next, or None.
         evaluate_every: Int, epochs between measures of held-out images; 0 for none.
         verbose: As in `keras.Model.fit`.
 
@@ -45,40 +58,69 @@ def fit(
         CommandError: If it breaks off; says which checkpoint there is.
     """
     steps_per_epoch = train.num_images // batch_size
-    first_epoch = start_step // steps_per_epoch
-    folder.truncate_history(first_epoch)
-    checkpoints = _Checkpoints(folder, start_step, num_steps, checkpoint_every)
-    try:
+    start = resumed_from.position if resumed_from else Position()
+    folder.truncate_history(start.epoch)
+    checkpoints = SaveCheckpoints(
+        folder.store,
+        every_epochs=checkpoint_every,
+        every_steps=checkpoint_steps,
+        every_minutes=checkpoint_minutes,
+        resumed_from=start,
+    )
+    signals = signals or StopSignals()
+    with explained(folder, checkpoints), signals.postponed(checkpoints.save_soon):
         model.fit(
             train.batches(
-                batch_size, seed=seed, drop_remainder=True, num_epochs=None, start_step=start_step
+                batch_size,
+                seed=seed,
+                drop_remainder=True,
+                num_epochs=None,
+                start_step=start.step,
             ),
             validation_data=held_out.batches(batch_size, shuffle=False),
-            initial_epoch=first_epoch,
+            initial_epoch=start.epoch,
             epochs=-(-num_steps // steps_per_epoch),
             steps_per_epoch=steps_per_epoch,
             shuffle=False,
             verbose=verbose,
             callbacks=[
-                callbacks.StopOnNonFinite(),
+                *([ResumeTraining(resumed_from)] if resumed_from else []),
+                _StopOnNonFinite(start.epoch_step),
                 *_summaries(folder, held_out, evaluate_every),
-                keras.callbacks.CSVLogger(folder.history_file, append=True),
+                _History(folder.history_file, append=True),
+                _LastStep(start.step, num_steps),
                 checkpoints,
             ],
         )
-    except KeyboardInterrupt:
-        raise CommandError(
-            f"interrupted. {folder.describe_checkpoint()} To go on from there: "
-            f"keras-rkm train --output_dir={folder.path} --resume",
-            status=INTERRUPT_STATUS,
-        ) from None
-    except (ValueError, FloatingPointError, OSError) as error:
-        message, _ = describe(error)
+
+
+@contextlib.contextmanager
+def explained(folder: RunFolder, checkpoints: SaveCheckpoints | None = None) -> Iterator[None]:
+    """Turns what can break off a run into a line that says how to go on.
+
+    Args:
+        folder: `RunFolder` of the run.
+        checkpoints: The callback that knows the step, while training.
+
+    Raises:
+        CommandError: In place of a signal, and of errors of the data, the disk and the numbers.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        message, status = describe(error)
+        raise CommandError(f"{message}. {folder.describe_checkpoint()}", status=status) from None
+    except (ValueError, FloatingPointError, OSError, MemoryError, tf.errors.OpError) as error:
+        message, status = describe(error)
+        if isinstance(error, tf.errors.OpError):
+            message = f"a batch of images failed: {message}"
         # The batch, the full disk and the callback say where; the model does not know the epoch.
-        if isinstance(error, FloatingPointError) and error.__cause__:
-            epoch, step = divmod(checkpoints.step, steps_per_epoch)
-            message += f" It was at epoch {epoch + 1}, step {step + 1}"
-        raise CommandError(f"{message.rstrip('.')}. {folder.describe_checkpoint()}") from error
+        if checkpoints and isinstance(error, FloatingPointError) and error.__cause__:
+            position = checkpoints.position
+            message += f" It was at epoch {position.epoch + 1}, step {position.epoch_step + 1}"
+        raise CommandError(
+            f"{message.rstrip('.')}. {folder.describe_checkpoint()}", status=status
+        ) from error
 
 
 def _summaries(
@@ -100,22 +142,41 @@ def _summaries(
     return summaries
 
 
-class _Checkpoints(keras.callbacks.Callback):
-    """Counts the steps, saves at the end of epochs, and stops at the last step."""
+class _StopOnNonFinite(callbacks.StopOnNonFinite):
+    """Counts the steps of an epoch that is gone on with from its beginning, for the message."""
 
-    def __init__(self, folder: RunFolder, start_step: int, num_steps: int, every: int):
+    def __init__(self, steps_before: int):
         super().__init__()
-        self._folder = folder
-        # Not the optimizer's counter: it leaves out the steps that loss scaling skips.
-        self.step = start_step
-        self._num_steps = num_steps
-        self._every = every
+        self._steps_before = steps_before
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        if self.step >= self._num_steps:
-            self.model.stop_training = True
+        super().on_train_batch_end(self._steps_before + batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every == 0 or self.step >= self._num_steps:
-            self._folder.save_checkpoint(self.model, self.step)
+        super().on_epoch_end(epoch, logs)
+        self._steps_before = 0
+
+
+class _History(keras.callbacks.CSVLogger):
+    """Has a row reach the disk before the checkpoint of its epoch does."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        os.fsync(self.csv_file.fileno())
+
+
+class _LastStep(keras.callbacks.Callback):
+    """Ends the training at a step, not by the optimizer's count: it omits what loss scaling skips.
+
+    `SaveCheckpoints`, which comes after it, then saves at the end of the epoch that this makes.
+    """
+
+    def __init__(self, start_step: int, num_steps: int):
+        super().__init__()
+        self._step = start_step
+        self._num_steps = num_steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step >= self._num_steps:
+            self.model.stop_training = True

@@ -7,17 +7,21 @@ disk leaves the former one as it was.
 import csv
 import json
 import os
-from collections.abc import Callable
+import time
+import warnings
 from pathlib import Path
 
-import keras
-
 from keras_rkm import loading
+from keras_rkm._files import BESIDE, write_atomically
 from keras_rkm._json_files import read_json
+from keras_rkm.checkpoints import Checkpoint, CheckpointStore
+from keras_rkm.datasets import Dataset
 
 from .errors import CommandError
 
+LOCK_FILE = ".lock"
 _PROBE_BYTES = 2**20
+_SECONDS_UNTIL_STALE = 60 * 60
 
 
 class RunFolder:
@@ -34,7 +38,9 @@ class RunFolder:
         self.sampler_file = self.path / loading.SAMPLER_FILE
         self.history_file = self.path / "history.csv"
         self.metrics_file = self.path / "metrics.json"
+        self.data_file = self.path / "data.json"
         self.checkpoint_dir = self.path / loading.CHECKPOINT_DIR
+        self.store = CheckpointStore(self.checkpoint_dir)
         self.tensorboard_dir = self.path / "tensorboard"
         self.evaluation_file = self.path / "evaluation.md"
         self.importances_file = self.path / "importances.png"
@@ -43,7 +49,7 @@ class RunFolder:
         """Makes the folder, or raises a `CommandError` if it holds something."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            is_empty = not any(self.path.iterdir())
+            is_empty = all(_is_passing(path) for path in self.path.iterdir())
         except OSError as error:
             raise CommandError(
                 f"cannot make the folder '{self.path}': {error.strerror}. Choose another "
@@ -64,8 +70,14 @@ class RunFolder:
             )
 
     def check_writable(self) -> None:
-        """Raises a `CommandError` if a file of a megabyte cannot be written."""
+        """Raises a `CommandError` if a file of a megabyte cannot be written.
+
+        Removes what processes that were killed while writing have left.
+        """
         try:
+            for path in self.path.glob(f"{BESIDE}*"):
+                if time.time() - path.stat().st_mtime > _SECONDS_UNTIL_STALE:
+                    path.unlink(missing_ok=True)
             write_atomically(
                 self.path / "probe", lambda path: path.write_bytes(bytes(_PROBE_BYTES))
             )
@@ -76,30 +88,53 @@ class RunFolder:
                 "its permissions, or choose another folder."
             ) from error
 
-    def checkpoint(self) -> tuple[Path, int] | None:
-        """The last whole checkpoint and the number of steps behind it, or None."""
-        return loading.last_checkpoint(self.path)
+    def check_images(self, train: Dataset, held_out: Dataset) -> None:
+        """Raises a `CommandError` if the run was started with other images, by its `data.json`."""
+        if not self.data_file.exists():
+            return
+        started, now = self._read_json(self.data_file), _described(train, held_out)
+        for part in now:
+            if started.get(part) != now[part]:
+                raise CommandError(
+                    f"the images of the run in '{self.path}' have changed. Received: "
+                    f"{_summary(now[part])} {part.replace('_', ' ')}, where it was started with "
+                    f"{_summary(started.get(part))}. Restore them, or choose another --output_dir "
+                    "for a new run."
+                )
 
-    def save_checkpoint(self, model: keras.Model, step: int) -> None:
-        """Writes the model with its optimizers, then removes the checkpoint before."""
-        self.checkpoint_dir.mkdir(exist_ok=True)
-        path = self.checkpoint_dir / loading.checkpoint_file(step)
-        write_atomically(path, model.save)
-        for other in self.checkpoint_dir.iterdir():
-            if other != path:
-                other.unlink()
+    def write_images(self, train: Dataset, held_out: Dataset) -> None:
+        """Writes `data.json`, which tells the images of this run from others."""
+        self._write_json(self.data_file, _described(train, held_out))
 
-    def load_checkpoint(self) -> tuple[keras.Model, int] | None:
-        """The model of the last checkpoint and the number of steps behind it, or None."""
-        found = self.checkpoint()
-        return found and (loading.load(found[0]).model, found[1])
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The last whole checkpoint, or None.
+
+        Raises:
+            CommandError: If there are only those of an older version.
+            ValueError: As of `CheckpointStore.load`.
+        """
+        if not self.store.steps() and (old := sorted(self.checkpoint_dir.glob("step-*.keras"))):
+            raise CommandError(
+                f"'{old[-1]}' is a checkpoint of an older version of keras-rkm, which this one "
+                "does not go on from. Use that version, or choose another --output_dir for a new "
+                "run."
+            )
+        return self.store.load()
 
     def describe_checkpoint(self) -> str:
-        """A sentence about what is left when a run breaks off."""
-        found = self.checkpoint()
+        """A sentence or two about what is left when a run breaks off."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = self.store.latest()
+            except ValueError as error:
+                return str(error)
         if found is None:
             return "There is no checkpoint yet."
-        return f"The last good checkpoint, after {found[1]} steps, is '{found[0]}'."
+        return (
+            f"The last good checkpoint, after {found[1]} steps, is '{found[0]}'. To go on from "
+            f"there: keras-rkm train --output_dir={self.path} --resume"
+        )
 
     def read_history(self) -> dict[str, list[float]]:
         """The logs of each epoch by name, as in `keras.callbacks.History.history`."""
@@ -132,28 +167,45 @@ class RunFolder:
         Raises:
             CommandError: If it has been damaged.
         """
-        if not self.metrics_file.exists():
-            return {}
-        try:
-            return read_json(self.metrics_file, allow_nan=True)
-        except (OSError, ValueError) as error:
-            raise CommandError(
-                f"'{self.metrics_file}' cannot be read, and would be lost: {error}. Move it away."
-            ) from error
+        return self._read_json(self.metrics_file) if self.metrics_file.exists() else {}
 
     def write_metrics(self, metrics: dict) -> None:
         """Writes `metrics.json`."""
-        text = json.dumps(metrics, indent=2) + "\n"
-        write_atomically(self.metrics_file, lambda path: path.write_text(text))
+        self._write_json(self.metrics_file, metrics)
+
+    def _read_json(self, path: Path) -> dict:
+        try:
+            return read_json(path, allow_nan=True)
+        except (OSError, ValueError) as error:
+            raise CommandError(
+                f"'{path}' cannot be read, and would be lost: {error}. Move it away."
+            ) from error
+
+    def _write_json(self, path: Path, value: dict) -> None:
+        text = json.dumps(value, indent=2) + "\n"
+        write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` make a file beside `path`, of the same suffix, and moves it there when whole."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _is_passing(path: Path) -> bool:
+    """Whether a file is one that a process has, or had when it was killed, for a moment."""
+    return path.name == LOCK_FILE or path.name.startswith(BESIDE)
+
+
+def _described(train: Dataset, held_out: Dataset) -> dict[str, dict]:
+    parts = {"to_train_on": train, "held_out": held_out}
+    return {
+        part: {
+            "num_images": images.num_images,
+            "image_shape": list(images.image_shape),
+            "fingerprint": images.fingerprint(),
+        }
+        for part, images in parts.items()
+    }
+
+
+def _summary(described: dict | None) -> str:
+    if not described:
+        return "none"
+    shape = "x".join(map(str, described["image_shape"]))
+    digits = described["fingerprint"][:8]
+    return f"{described['num_images']:,} images of {shape} (fingerprint {digits})"

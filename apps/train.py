@@ -6,10 +6,12 @@ The folder then holds the model, a sampler of its latents, the history, the metr
 its flags.txt repeats the run. docs/training.md describes it all.
 """
 
+import contextlib
 import platform
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -23,9 +25,11 @@ from keras_rkm.models import StiefelRKM
 
 from . import errors, pictures, train_flags
 from .data import load_train_and_held_out, parse_ranges
-from .fitting import fit
+from .fitting import explained, fit
 from .flag_files import adopt_flags, write_flags
+from .folder_lock import locked
 from .run_folder import RunFolder, write_atomically
+from .stop_signals import StopSignals
 
 flags.adopt_module_key_flags(train_flags)
 FLAGS = flags.FLAGS
@@ -35,6 +39,13 @@ def main(argv):
     """Trains, turns the basis to better axes, and writes everything."""
     del argv
     folder = _open_folder()
+    signals = StopSignals()
+    with signals.caught(), locked(folder.path):
+        folder.check_writable()
+        _train(folder, signals)
+
+
+def _train(folder: RunFolder, signals: StopSignals) -> None:
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     keras.utils.set_random_seed(FLAGS.seed)
 
@@ -59,8 +70,13 @@ def main(argv):
     )
     steps_per_epoch = train.num_images // FLAGS.batch_size
     num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
-    model, start_step = folder.load_checkpoint() or (_new_model(train.image_shape), 0)
-    write_flags(folder, train_flags.RUN_FLAGS)
+    folder.check_images(train, held_out)
+    with _warnings_as_lines("Checkpoint"):
+        checkpoint = folder.load_checkpoint()
+    model = checkpoint.model if checkpoint else _new_model(train.image_shape)
+    start_step = checkpoint.position.step if checkpoint else 0
+    folder.write_images(train, held_out)
+    write_flags(folder, train_flags.RUN_FLAGS)  # The mark of a run that can be resumed.
 
     start = time.monotonic()
     if start_step < num_steps:
@@ -71,21 +87,26 @@ def main(argv):
             train,
             held_out,
             batch_size=FLAGS.batch_size,
-            start_step=start_step,
             num_steps=num_steps,
             seed=FLAGS.seed,
+            resumed_from=checkpoint,
+            signals=signals,
             checkpoint_every=FLAGS.checkpoint_every,
+            checkpoint_steps=FLAGS.checkpoint_steps,
+            checkpoint_minutes=FLAGS.checkpoint_minutes,
             evaluate_every=FLAGS.evaluate_every,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
         )
     else:
         print(f"Training: all {num_steps:,} steps are done already.")
-    _finish(folder, model, train, held_out, num_steps, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    with explained(folder):
+        _finish(folder, model, train, held_out, num_steps, seconds)
 
 
 def _open_folder() -> RunFolder:
-    """The run folder, when nothing speaks against writing to it; takes over the flags of a run."""
+    """The run folder, new or that of a run, whose flags are taken over."""
     folder = RunFolder(FLAGS.output_dir)
     if FLAGS.resume:
         folder.check_resumable()
@@ -93,7 +114,7 @@ def _open_folder() -> RunFolder:
     else:
         folder.check_new()
     train_flags.settle()
-    folder.check_writable()
+    folder.store.keep = FLAGS.keep_checkpoints
     return folder
 
 
@@ -147,8 +168,9 @@ def _finish(
     for note in axes.notes:
         print(f"Axes: {note}.")
     sampler = _adapted_sampler(model, train_batches)
-    write_atomically(folder.model_file, model.save)
+    # The model last: who finds it takes the run for ended.
     write_atomically(folder.sampler_file, sampler.save)
+    write_atomically(folder.model_file, model.save)
 
     losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
     folder.write_metrics(
@@ -172,14 +194,19 @@ def _finish(
 
 
 def _adapted_sampler(model: StiefelRKM, batches: tf.data.Dataset) -> samplers.Sampler:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        sampler = samplers.GaussianSampler().adapt(
+    with _warnings_as_lines("Sampler"):
+        return samplers.GaussianSampler().adapt(
             batches, transform=tf.function(model.encode, reduce_retracing=True)
         )
+
+
+@contextlib.contextmanager
+def _warnings_as_lines(subject: str) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
     for warning in caught:
-        print(f"Sampler: {warning.message}")
-    return sampler
+        print(f"{subject}: {warning.message}")
 
 
 def _versions() -> dict[str, str]:

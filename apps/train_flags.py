@@ -110,6 +110,18 @@ MIXED_PRECISION = flags.DEFINE_enum(
 CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 1, "Epochs between checkpoints.", lower_bound=1
 )
+CHECKPOINT_STEPS = flags.DEFINE_integer(
+    "checkpoint_steps", None, "Steps between further checkpoints. Default: none.", lower_bound=1
+)
+CHECKPOINT_MINUTES = flags.DEFINE_float(
+    "checkpoint_minutes", None, "Minutes after which another checkpoint is due. Default: never."
+)
+KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints",
+    3,
+    "How many of the last checkpoints stay, beside the one of the least val_loss.",
+    lower_bound=1,
+)
 EVALUATE_EVERY = flags.DEFINE_integer(
     "evaluate_every",
     0,
@@ -156,9 +168,11 @@ for _flag in (RECONSTRUCTION_WEIGHT, NOISE_STDDEV, MEAN_PENALTY):
         lambda value: value is None or 0 <= value < math.inf,
         "it must be zero or a positive number.",
     )
-for _flag in (LEARNING_RATE, BASIS_LEARNING_RATE):
+for _flag in (LEARNING_RATE, BASIS_LEARNING_RATE, CHECKPOINT_MINUTES):
     flags.register_validator(
-        _flag, lambda value: 0 < value < math.inf, "it must be a positive number."
+        _flag,
+        lambda value: value is None or 0 < value < math.inf,
+        "it must be a positive number.",
     )
 
 

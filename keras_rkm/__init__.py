@@ -45,6 +45,7 @@ _select_backend()
 # module is imported.
 from keras_rkm import (
     callbacks,
+    checkpoints,
     constraints,
     datasets,
     evaluation,
@@ -67,6 +68,7 @@ from keras_rkm.loading import load
 __all__ = [
     "__version__",
     "callbacks",
+    "checkpoints",
     "constraints",
     "datasets",
     "evaluation",

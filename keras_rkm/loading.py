@@ -1,7 +1,6 @@
 """From a run folder to the model and the sampler in it; the names of those files stand here."""
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +8,12 @@ import keras
 
 from keras_rkm import models
 from keras_rkm._keras_files import load_keras_file
+from keras_rkm.checkpoints import CheckpointStore
 from keras_rkm.samplers import Sampler
 
 MODEL_FILE = "model.keras"
 SAMPLER_FILE = "sampler.keras"
 CHECKPOINT_DIR = "checkpoints"
-_CHECKPOINT_FILE = re.compile(r"step-(\d+)\.keras")
 
 
 class Loaded(NamedTuple):
@@ -78,22 +77,6 @@ def load_sampler_file(path: str | os.PathLike) -> Sampler:
     return _read(Path(path).expanduser(), lambda value: isinstance(value, Sampler), "a sampler")
 
 
-def checkpoint_file(step: int) -> str:
-    """The name of the checkpoint after `step` training steps, inside `CHECKPOINT_DIR`."""
-    return f"step-{step:08d}.keras"
-
-
-def last_checkpoint(run_folder: Path) -> tuple[Path, int] | None:
-    """The last whole checkpoint of a run and the number of steps behind it, or None."""
-    folder = run_folder / CHECKPOINT_DIR
-    names = os.listdir(folder) if folder.is_dir() else []
-    matches = [match for name in names if (match := _CHECKPOINT_FILE.fullmatch(name))]
-    if not matches:
-        return None
-    last = max(matches, key=lambda match: int(match[1]))
-    return folder / last[0], int(last[1])
-
-
 def _read(path: Path, is_right, kind: str):
     """What a `.keras` file holds, if it is what it should be."""
     if not path.is_file():
@@ -123,7 +106,7 @@ def _is_model(value) -> bool:
 
 
 def _raise_for_no_model(folder: Path):
-    found = last_checkpoint(folder)
+    found = CheckpointStore(folder / CHECKPOINT_DIR).latest()
     if found is None:
         raise ValueError(
             f"`path` must be the folder of a run that has ended. Received: '{folder}', which holds "

@@ -25,6 +25,7 @@ ALLOWED = {
     "visualization": set(),
     "evaluation": {"metrics", "samplers", "visualization"},
     "callbacks": {"evaluation", "metrics", "samplers"},
+    "checkpoints": set(),
     "datasets": set(),
     "comparison": {
         "datasets",
@@ -38,7 +39,7 @@ ALLOWED = {
     },
     "explorer": {"samplers"},
     "export": {"models", "samplers"},
-    "loading": {"models", "samplers"},
+    "loading": {"checkpoints", "models", "samplers"},
     "serving": {"samplers"},
 }
 

@@ -22,6 +22,7 @@ _PROGRAMS = (
     "explorer",
     "fuzz_readers",
     "generation_metrics",
+    "kill_and_resume",
     "mnist_reconstruction",
     "out_of_distribution",
     "principal_axes_memory",
@@ -258,6 +259,13 @@ def test_streaming_measures_each_number_of_images(tmp_path):
     assert min(_floats(rows, "images/s, CPU")) > 0
     assert [row["clock"] for row in shares] == ["wall", "CPU", "wall, in next() alone"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_kill_and_resume_kills_and_finds_no_difference():
+    kills, summary = _tables("kill_and_resume", "--kills=1", "--epochs=1", "--seed=9")
+    assert [(row["training"], row["kill"]) for row in kills] == [("1", "1")]
+    assert (summary[0]["kills"], summary[0]["not bit-identical"]) == ("1", "0")
 
 
 def test_wrong_flag_is_a_usage_error():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rkm import loading, networks, samplers
+from keras_rkm.checkpoints import CheckpointStore, Position
 from keras_rkm.models import StiefelRKM
 
 
@@ -55,7 +56,8 @@ def test_run_folder_gives_model_and_sampler(run, saved):
 
 
 def test_model_of_a_run_comes_before_its_checkpoint(run):
-    _rkm().save(run / "checkpoints" / "step-00000009.keras")
+    model = _rkm()
+    CheckpointStore(run / "checkpoints").save(model, Position(9))
     assert loading.load(run).model.optimizer is not None  # the checkpoint was not compiled
 
 
@@ -98,15 +100,16 @@ def test_missing_path_is_named(tmp_path):
 
 def test_folder_that_is_no_run_is_named(run, tmp_path):
     (run / "model.keras").unlink()
-    for name in (".step-00000012.99.keras", "old-step-00000012.keras"):
+    for name in (".writing-step_00000012.keras", "old-step_00000012.keras"):
         (run / "checkpoints" / name).touch()  # half written, and of another name
     _check(run, f"Received: '{re.escape(str(run))}', which holds neither model.keras nor a")
 
 
 def test_run_that_has_not_ended_names_its_checkpoint_and_how_to_load_it(run):
-    model = run / "model.keras"
-    shutil.copy(model, run / "checkpoints" / "step-00000900.keras")
-    model.rename(run / "checkpoints" / "step-00001200.keras")
+    model = loading.load(run).model
+    (run / "model.keras").unlink()
+    for step in (900, 1200):
+        CheckpointStore(run / "checkpoints").save(model, Position(step))
     with pytest.raises(ValueError, match="only the checkpoint after 1200 steps") as raised:
         loading.load(run)
     assert f"--output_dir={run} --resume" in str(raised.value)
@@ -133,15 +136,3 @@ def test_file_with_something_else_is_told(saved, run):
     _check(saved / "model.keras", "must hold a sampler.*StiefelRKM", loading.load_sampler_file)
     shutil.copy(saved / "other.keras", run / "sampler.keras")
     _check(run, "sampler.keras' must hold a sampler.*Sequential")
-
-
-def test_checkpoints_are_counted_by_their_steps(tmp_path):
-    assert loading.last_checkpoint(tmp_path) is None
-    (tmp_path / "checkpoints").mkdir()
-    assert loading.last_checkpoint(tmp_path) is None
-    # As a text, 99999999 comes after 100000000.
-    for step in (7, 99_999_999, 100_000_000):
-        (tmp_path / "checkpoints" / loading.checkpoint_file(step)).touch()
-    path, step = loading.last_checkpoint(tmp_path)
-    assert (path.name, step) == ("step-100000000.keras", 100_000_000)
-    assert path.is_file()

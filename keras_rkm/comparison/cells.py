@@ -3,7 +3,6 @@
 import functools
 import inspect
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rkm import datasets, evaluation, metrics, models, networks, samplers, visualization
+from keras_rkm._files import write_atomically
 from keras_rkm.datasets import Dataset
 
 from .axes import RotatedModel, rotated_models
@@ -75,9 +75,8 @@ def run_cell(study: Study, cell: Cell, output_dir: Path) -> dict[str, Any]:
         "losses": losses,
         "rows": rows,
     }
-    beside = folder / f".{RESULT_FILE}.{os.getpid()}"
-    beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(beside, folder / RESULT_FILE)
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / RESULT_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     return result
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .fingerprints import fingerprint, spread
+from .fingerprints import fingerprint
 from .pipeline import make_batches
 
 
@@ -198,7 +198,7 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """A hexadecimal digest of the sizes and of a sample of the images, in milliseconds.
+        """A hexadecimal digest of the images, their labels and factors; a second for a gigabyte.
 
         It tells whether a run goes on with the images it began with, wherever they lie.
 
@@ -209,10 +209,9 @@ class Dataset:
         False
         """
         facts = [self.images.shape, [dataclasses.astuple(factor) for factor in self.factor_info]]
-        rows = spread(self.num_images)
         columns = (self.images, self.labels, self.factor_classes)
-        sample = (column[rows].tobytes() for column in columns if column is not None)
-        return fingerprint(facts, sample)
+        contents = (np.ascontiguousarray(column) for column in columns if column is not None)
+        return fingerprint(facts, contents)
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, ...]:

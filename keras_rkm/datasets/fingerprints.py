@@ -1,4 +1,4 @@
-"""Whether images are the same as at another time, without reading them all."""
+"""Whether images are the same as at another time; of streams without reading them all."""
 
 import hashlib
 import json
@@ -9,15 +9,15 @@ import numpy as np
 SAMPLE_SIZE = 64  # images or pieces that are read
 
 
-def fingerprint(facts: object, sample: Iterable[bytes]) -> str:
-    """A SHA-256, in hexadecimal digits, of what is known of some images and of a sample of them.
+def fingerprint(facts: object, contents: Iterable[bytes | np.ndarray]) -> str:
+    """A SHA-256, in hexadecimal digits, of what is known of some images and of what they hold.
 
     Args:
         facts: Names, sizes and numbers, fit for JSON.
-        sample: Contents, in a fixed order.
+        contents: Of all images or of a sample of them, in a fixed order.
     """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for content in sample:
+    for content in contents:
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from keras_rkm._files import sync_folder
+
 _WRITING = ".exporting-"
 _REMOVING = ".removing-"
 _SECONDS_UNTIL_STALE = 24 * 60 * 60
@@ -96,7 +98,7 @@ def _publish(beside: Path, model_dir: Path, version: int | None) -> Path:
                 raise
             check_version(model_dir, version)
             continue
-        _sync_folder(model_dir)
+        sync_folder(model_dir)
         return place
 
 
@@ -113,14 +115,4 @@ def _sync(folder: Path) -> None:
         for name in names:
             with open(os.path.join(parent, name), "rb") as file:
                 os.fsync(file.fileno())
-        _sync_folder(parent)
-
-
-def _sync_folder(folder: str | os.PathLike) -> None:
-    if os.name == "nt":  # Windows has no handle of a folder
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(parent)

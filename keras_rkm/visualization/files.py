@@ -1,11 +1,12 @@
 """Pictures and animations as files, which are whole or not there at all."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from keras_rkm._files import write_atomically
 
 
 def save_png(array: np.ndarray, path: str | os.PathLike) -> None:
@@ -29,7 +30,7 @@ def save_png(array: np.ndarray, path: str | os.PathLike) -> None:
         raise ValueError(
             f"`array` must have the shape (height, width, 3). Received: shape {array.shape}."
         )
-    _write_atomically(
+    write_atomically(
         path, lambda beside: Image.fromarray(array).save(beside, format="PNG", optimize=True)
     )
 
@@ -60,7 +61,7 @@ def save_animation(frames, path: str | os.PathLike, *, frame_milliseconds: int =
         images = [Image.fromarray(frame) for frame in frames]
         options = {"format": "WEBP", "lossless": True}
     options |= {"save_all": True, "append_images": images[1:], "loop": 0}
-    _write_atomically(
+    write_atomically(
         path, lambda beside: images[0].save(beside, duration=frame_milliseconds, **options)
     )
 
@@ -75,16 +76,6 @@ def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in frames
     ]
-
-
-def _write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _check_animation(frames: np.ndarray, path: Path, frame_milliseconds: int) -> None:

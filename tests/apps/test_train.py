@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _weights(folder):
-    model, _ = RunFolder(folder).load_checkpoint()
+    model = RunFolder(folder).load_checkpoint().model
     return [np.asarray(v) for v in [*model.variables, *model.optimizer.variables]]
 
 
@@ -50,7 +50,10 @@ def test_run_folder_holds_all_that_is_promised(finished):
     events = {name for name in files if name.startswith("tensorboard")}
     assert {name.split("/")[1] for name in events} == {"basis", "latents", "train", "validation"}
     assert files - events == {
-        "checkpoints/step-00000018.keras",
+        "checkpoints/step_00000006.keras",
+        "checkpoints/step_00000012.keras",
+        "checkpoints/step_00000018.keras",
+        "data.json",
         "flags.txt",
         "history.csv",
         "metrics.json",
@@ -150,7 +153,7 @@ def test_run_that_was_killed_goes_on_as_if_it_had_not_been(
             "-c",
             _KILL_IN_EPOCH_2,
             *small_flags,
-            "--epochs=3",
+            *("--epochs=3", "--checkpoint_steps=4"),
             f"--output_dir={folder}",
         ],
         cwd=_ROOT,
@@ -158,26 +161,27 @@ def test_run_that_was_killed_goes_on_as_if_it_had_not_been(
         stderr=subprocess.DEVNULL,
     )
     assert process.wait(120) == -signal.SIGKILL
-    # The row of the epoch whose checkpoint was never written is there, and half a one.
+    assert (folder / ".lock").exists()
+    # The row of an epoch whose checkpoint was never written is there, and half a one.
     with (folder / "history.csv").open("a") as file:
         file.write("1,4.5,6.7\n2,8")
-    result = train_run(folder, "--epochs=3", "--resume")
+    result = train_run(folder, "--resume")
     assert result.status == 0, result.err
-    assert "from step 6 on" in result.out
+    assert "from step 8 on" in result.out
     _assert_same_run(folder, finished)
 
 
-# A process that kills itself in the middle of the second epoch.
+# A process that kills itself in the middle of the second epoch, after its ninth step.
 _KILL_IN_EPOCH_2 = """
 import os, signal, sys
 from apps import errors, fitting, train
 
-def on_train_batch_end(self, batch, logs=None, original=fitting._Checkpoints.on_train_batch_end):
+def on_train_batch_end(self, batch, logs=None, original=fitting._LastStep.on_train_batch_end):
     original(self, batch, logs)
-    if self.step == 9:
+    if self._step == 9:
         os.kill(os.getpid(), signal.SIGKILL)
 
-fitting._Checkpoints.on_train_batch_end = on_train_batch_end
+fitting._LastStep.on_train_batch_end = on_train_batch_end
 errors.run(train.main, ["keras-rkm train", *sys.argv[1:]])
 """
 
@@ -203,20 +207,14 @@ def test_resume_of_a_finished_run_only_writes_its_results_again(finished, run_co
 
 
 def test_steps_end_the_run_in_mid_epoch_and_checkpoints_are_as_far_apart_as_asked_for(
-    train_run, tmp_path, monkeypatch
+    train_run, tmp_path
 ):
-    saved = []
-    original = RunFolder.save_checkpoint
-    monkeypatch.setattr(
-        RunFolder,
-        "save_checkpoint",
-        lambda self, model, step: (saved.append(step), original(self, model, step)),
-    )
     result = train_run(tmp_path / "run", "--steps=20", "--checkpoint_every=2")
     assert result.status == 0, result.err
-    assert saved == [12, 20]
-    model, step = RunFolder(tmp_path / "run").load_checkpoint()
-    assert (int(model.optimizer.iterations), step) == (20, 20)
+    folder = RunFolder(tmp_path / "run")
+    assert folder.store.steps() == [12, 20]
+    found = folder.load_checkpoint()
+    assert (int(found.model.optimizer.iterations), found.position.step) == (20, 20)
     assert len(_history(tmp_path / "run")) == 4
 
 

@@ -3,10 +3,13 @@
 import contextlib
 import os
 import resource
+import shutil
+import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from apps import train
 from apps.run_folder import RunFolder
@@ -34,15 +37,6 @@ def test_resume_refuses_a_damaged_flags_file(run_command, tmp_path):
     result = run_command(train.main, f"--output_dir={tmp_path}", "--resume")
     assert result.status == 1
     assert "flags.txt' is damaged" in result.error
-
-
-def test_resume_refuses_a_damaged_checkpoint(finished, run_command, tmp_path):
-    (tmp_path / "flags.txt").write_text((finished / "flags.txt").read_text())
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "step-00000006.keras").write_bytes(b"PK not a zip")
-    result = run_command(train.main, f"--output_dir={tmp_path}", "--resume")
-    assert result.status == 1
-    assert "step-00000006.keras' cannot be read" in result.error
 
 
 def test_folder_that_is_not_empty_is_refused(finished, train_run, tmp_path):
@@ -170,7 +164,7 @@ def _in_epoch(monkeypatch, epoch, action, step=2):
 def _assert_stopped_after_first_epoch(result, folder, status=1):
     assert result.status == status
     assert "The last good checkpoint, after 6 steps" in result.error
-    assert RunFolder(folder).load_checkpoint()[1] == 6
+    assert RunFolder(folder).load_checkpoint().position.step == 6
 
 
 def test_full_disk_keeps_the_last_good_checkpoint(train_run, tmp_path, small_files, monkeypatch):
@@ -231,6 +225,68 @@ def test_interrupt_says_how_to_go_on(train_run, tmp_path, monkeypatch):
     result = train_run(folder, "--epochs=3")
     _assert_stopped_after_first_epoch(result, folder, status=130)
     assert f"keras-rkm train --output_dir={folder} --resume" in result.error
+
+
+def test_terminated_run_saves_its_step_and_goes_on_even_if_that_is_damaged(
+    finished, train_run, run_command, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as context:
+        _in_epoch(context, 2, lambda _: signal.raise_signal(signal.SIGTERM))
+        result = train_run(folder, "--epochs=3")
+    assert result.status == 143
+    last = folder / "checkpoints" / "step_00000008.keras"
+    assert f"terminated. The last good checkpoint, after 8 steps, is '{last}'" in result.error
+    assert f"keras-rkm train --output_dir={folder} --resume" in result.error
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(data)
+    result = run_command(train.main, f"--output_dir={folder}", "--resume")
+    assert result.status == 0, result.err
+    assert f"Checkpoint: '{last}' is damaged: its checksum is another." in result.out
+    assert "from step 6 on" in result.out
+    for name in ("history.csv", "data.json"):
+        assert (folder / name).read_text() == (finished / name).read_text()
+    assert RunFolder(folder).store.steps() == [6, 12, 18]
+
+
+def test_termination_while_the_results_are_written_is_no_loss(
+    finished, run_command, tmp_path, monkeypatch
+):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    monkeypatch.setattr(
+        "apps.pictures.draw_all", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+    )
+    result = run_command(train.main, f"--output_dir={tmp_path / 'run'}", "--resume")
+    assert result.status == 143
+    assert "terminated. The last good checkpoint, after 18 steps" in result.error
+    ours, theirs = (
+        keras.saving.load_model(path / "model.keras") for path in (tmp_path / "run", finished)
+    )
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_data_file_that_vanishes_is_named_and_keeps_the_last_good_checkpoint(
+    train_run, tmp_path, monkeypatch
+):
+    path, gone = str(tmp_path / "images.bin"), str(tmp_path / "gone.bin")
+    (tmp_path / "images.bin").touch()
+    original = Dataset.batches
+
+    def read(step, images):
+        data = tf.io.read_file(tf.where(step < 8, path, gone))
+        return images + tf.cast(tf.strings.length(data), images.dtype)
+
+    def batches(self, batch_size, **options):
+        images = original(self, batch_size, **options)
+        return images.enumerate().map(read) if options.get("num_epochs", 1) is None else images
+
+    monkeypatch.setattr(Dataset, "batches", batches)
+    result = train_run(tmp_path / "run", "--epochs=3")
+    _assert_stopped_after_first_epoch(result, tmp_path / "run")
+    assert f"error: a batch of images failed: {gone}; No such file or directory." in result.error
 
 
 def test_process_ends_with_its_status_and_no_traceback(run_process, tmp_path):

@@ -174,7 +174,7 @@ def test_mistake_ends_with_one_line(arguments, status, what, traverse, tmp_path,
 
 
 def test_checkpoint_has_no_axes_yet(run_alone, finished, tmp_path):
-    checkpoint = finished / "checkpoints" / "step-00000018.keras"
+    checkpoint = finished / "checkpoints" / "step_00000018.keras"
     result = run_alone("traverse", f"--run={checkpoint}", f"--output={tmp_path / 'axes.png'}")
     assert result.status == 1
     assert "fit_principal_axes" in result.error
