@@ -25,6 +25,7 @@ def fit(
     checkpoint_every: int = 1,
     evaluate_every: int = 0,
     verbose: int = 1,
+    writes: bool = True,
 ) -> None:
     """Trains from step `start_step` up to `num_steps`, keeping `folder` up to date.
 
@@ -40,14 +41,20 @@ def fit(
         checkpoint_every: Int, epochs between checkpoints; the last step has one too.
         evaluate_every: Int, epochs between measures of held-out images; 0 for none.
         verbose: As in `keras.Model.fit`.
+        writes: Whether this process keeps the folder; with several workers one of them does.
 
     Raises:
         CommandError: If it breaks off; says which checkpoint there is.
     """
     steps_per_epoch = train.num_images // batch_size
     first_epoch = start_step // steps_per_epoch
-    folder.truncate_history(first_epoch)
-    checkpoints = _Checkpoints(folder, start_step, num_steps, checkpoint_every)
+    checkpoints = _Checkpoints(folder if writes else None, start_step, num_steps, checkpoint_every)
+    if writes:
+        folder.truncate_history(first_epoch)
+        records = [
+            *_summaries(folder, held_out, evaluate_every),
+            keras.callbacks.CSVLogger(folder.history_file, append=True),
+        ]
     try:
         model.fit(
             train.batches(
@@ -61,8 +68,7 @@ def fit(
             verbose=verbose,
             callbacks=[
                 callbacks.StopOnNonFinite(),
-                *_summaries(folder, held_out, evaluate_every),
-                keras.callbacks.CSVLogger(folder.history_file, append=True),
+                *(records if writes else []),
                 checkpoints,
             ],
         )
@@ -103,7 +109,7 @@ def _summaries(
 class _Checkpoints(keras.callbacks.Callback):
     """Counts the steps, saves at the end of epochs, and stops at the last step."""
 
-    def __init__(self, folder: RunFolder, start_step: int, num_steps: int, every: int):
+    def __init__(self, folder: RunFolder | None, start_step: int, num_steps: int, every: int):
         super().__init__()
         self._folder = folder
         # Not the optimizer's counter: it leaves out the steps that loss scaling skips.
@@ -117,5 +123,6 @@ class _Checkpoints(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every == 0 or self.step >= self._num_steps:
+        is_due = (epoch + 1) % self._every == 0 or self.step >= self._num_steps
+        if self._folder and is_due:
             self._folder.save_checkpoint(self.model, self.step)

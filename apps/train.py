@@ -26,6 +26,7 @@ from .data import load_train_and_held_out, parse_ranges
 from .fitting import fit
 from .flag_files import adopt_flags, write_flags
 from .run_folder import RunFolder, write_atomically
+from .strategy import Devices
 
 flags.adopt_module_key_flags(train_flags)
 FLAGS = flags.FLAGS
@@ -34,7 +35,14 @@ FLAGS = flags.FLAGS
 def main(argv):
     """Trains, turns the basis to better axes, and writes everything."""
     del argv
-    folder = _open_folder()
+    devices = Devices(FLAGS.strategy)  # before anything else that TensorFlow does
+    with devices.speaking_once():
+        _train(devices)
+        devices.wait_for_all()
+
+
+def _train(devices: Devices) -> None:
+    folder = _open_folder(devices)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     keras.utils.set_random_seed(FLAGS.seed)
 
@@ -53,13 +61,15 @@ def main(argv):
             "to train on. Use a smaller one."
         )
     print(
-        f"Data: {train.name}, {train.num_images:,} images of "
+        f"{devices.describe()}Data: {train.name}, {train.num_images:,} images of "
         f"{'x'.join(map(str, train.image_shape))} to train on, {held_out.num_images:,} held out."
     )
     steps_per_epoch = train.num_images // FLAGS.batch_size
     num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
-    model, start_step = folder.load_checkpoint() or (_new_model(train.image_shape), 0)
-    write_flags(folder, train_flags.RUN_FLAGS)
+    with devices.scope():
+        model, start_step = folder.load_checkpoint() or (_new_model(train.image_shape), 0)
+    if devices.is_chief:
+        write_flags(folder, train_flags.RUN_FLAGS)
 
     start = time.monotonic()
     if start_step < num_steps:
@@ -77,22 +87,24 @@ def main(argv):
             evaluate_every=FLAGS.evaluate_every,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
+            writes=devices.is_chief,
         )
     else:
         print(f"Training: all {num_steps:,} steps are done already.")
-    _finish(folder, model, train, held_out, num_steps, time.monotonic() - start)
+    _finish(devices, folder, model, train, held_out, num_steps, time.monotonic() - start)
 
 
-def _open_folder() -> RunFolder:
+def _open_folder(devices: Devices) -> RunFolder:
     """The run folder, when nothing speaks against writing to it; takes over the flags of a run."""
     folder = RunFolder(FLAGS.output_dir)
     if FLAGS.resume:
         folder.check_resumable()
         adopt_flags(folder, train_flags.RUN_FLAGS)
-    else:
+    elif devices.is_chief:
         folder.check_new()
     train_flags.settle()
-    folder.check_writable()
+    if devices.is_chief:
+        folder.check_writable()
     return folder
 
 
@@ -128,6 +140,7 @@ def _announce(model: StiefelRKM, start_step: int, num_steps: int, steps_per_epoc
 
 
 def _finish(
+    devices: Devices,
     folder: RunFolder,
     model: StiefelRKM,
     train: Dataset,
@@ -145,11 +158,12 @@ def _finish(
     )
     for note in axes.notes:
         print(f"Axes: {note}.")
+    losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
+    if not devices.is_chief:
+        return
     sampler = _adapted_sampler(model, train_batches)
     write_atomically(folder.model_file, model.save)
     write_atomically(folder.sampler_file, sampler.save)
-
-    losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
     folder.write_metrics(
         {
             **{name: float(value) for name, value in losses.items()},
