@@ -15,6 +15,7 @@ from keras_rkm.models import StiefelRKM
 from .errors import CommandError, describe
 from .run_folder import RunFolder
 from .stop_signals import StopSignals
+from .strategy import GONE
 
 _NUM_SPECTRUM_IMAGES = 256
 
@@ -35,6 +36,7 @@ def fit(
     checkpoint_minutes: float | None = None,
     evaluate_every: int = 0,
     verbose: int = 1,
+    writes: bool = True,
 ) -> None:
     """Trains up to step `num_steps`, keeping `folder` up to date.
 
@@ -53,22 +55,31 @@ def fit(
         checkpoint_minutes: Float, minutes from any one to the next, or None.
         evaluate_every: Int, epochs between measures of held-out images; 0 for none.
         verbose: As in `keras.Model.fit`.
+        writes: Whether this process keeps the folder; with several workers one of them does.
 
     Raises:
         CommandError: If it breaks off; says which checkpoint there is.
     """
     steps_per_epoch = train.num_images // batch_size
     start = resumed_from.position if resumed_from else Position()
-    folder.truncate_history(start.epoch)
-    checkpoints = SaveCheckpoints(
-        folder.store,
-        every_epochs=checkpoint_every,
-        every_steps=checkpoint_steps,
-        every_minutes=checkpoint_minutes,
-        resumed_from=start,
-    )
-    signals = signals or StopSignals()
-    with explained(folder, checkpoints), signals.postponed(checkpoints.save_soon):
+    checkpoints, records = None, []
+    if writes:
+        folder.truncate_history(start.epoch)
+        checkpoints = SaveCheckpoints(
+            folder.store,
+            every_epochs=checkpoint_every,
+            every_steps=checkpoint_steps,
+            every_minutes=checkpoint_minutes,
+            resumed_from=start,
+        )
+        records = [
+            *_summaries(folder, held_out, evaluate_every),
+            _History(folder.history_file, append=True),
+        ]
+    postponed = contextlib.nullcontext()
+    if signals and writes:
+        postponed = signals.postponed(checkpoints.save_soon)
+    with explained(folder, checkpoints), postponed:
         model.fit(
             train.batches(
                 batch_size,
@@ -86,10 +97,9 @@ def fit(
             callbacks=[
                 *([ResumeTraining(resumed_from)] if resumed_from else []),
                 _StopOnNonFinite(start.epoch_step),
-                *_summaries(folder, held_out, evaluate_every),
-                _History(folder.history_file, append=True),
+                *records,
                 _LastStep(start.step, num_steps),
-                checkpoints,
+                *([checkpoints] if checkpoints else []),
             ],
         )
 
@@ -107,6 +117,8 @@ def explained(folder: RunFolder, checkpoints: SaveCheckpoints | None = None) -> 
     """
     try:
         yield
+    except GONE:
+        raise  # said by `strategy.Devices`
     except KeyboardInterrupt as error:
         message, status = describe(error)
         raise CommandError(f"{message}. {folder.describe_checkpoint()}", status=status) from None

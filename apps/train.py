@@ -30,6 +30,7 @@ from .flag_files import adopt_flags, write_flags
 from .folder_lock import locked
 from .run_folder import RunFolder, write_atomically
 from .stop_signals import StopSignals
+from .strategy import Devices
 
 flags.adopt_module_key_flags(train_flags)
 FLAGS = flags.FLAGS
@@ -38,14 +39,27 @@ FLAGS = flags.FLAGS
 def main(argv):
     """Trains, turns the basis to better axes, and writes everything."""
     del argv
-    folder = _open_folder()
+    devices = Devices(FLAGS.strategy)  # before anything else that TensorFlow does
     signals = StopSignals()
-    with signals.caught(), locked(folder.path):
-        folder.check_writable()
-        _train(folder, signals)
+    with devices.speaking_once():
+        folder = _open_folder(devices)
+        with signals.caught(), _kept(folder, devices):
+            _train(folder, devices, signals)
+            devices.wait_for_all()
 
 
-def _train(folder: RunFolder, signals: StopSignals) -> None:
+@contextlib.contextmanager
+def _kept(folder: RunFolder, devices: Devices) -> Iterator[None]:
+    """Makes sure that the chief, and nobody else, can write to the folder."""
+    if devices.is_chief:
+        with locked(folder.path):
+            folder.check_writable()
+            yield
+    else:
+        yield
+
+
+def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     keras.utils.set_random_seed(FLAGS.seed)
 
@@ -65,18 +79,19 @@ def _train(folder: RunFolder, signals: StopSignals) -> None:
             "to train on. Use a smaller one."
         )
     print(
-        f"Data: {train.name}, {train.num_images:,} images of "
+        f"{devices.describe()}Data: {train.name}, {train.num_images:,} images of "
         f"{'x'.join(map(str, train.image_shape))} to train on, {held_out.num_images:,} held out."
     )
     steps_per_epoch = train.num_images // FLAGS.batch_size
     num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
     folder.check_images(train, held_out)
-    with _warnings_as_lines("Checkpoint"):
+    with devices.scope(), _warnings_as_lines("Checkpoint"):
         checkpoint = folder.load_checkpoint()
-    model = checkpoint.model if checkpoint else _new_model(train.image_shape)
+        model = checkpoint.model if checkpoint else _new_model(train.image_shape)
     start_step = checkpoint.position.step if checkpoint else 0
-    folder.write_images(train, held_out)
-    write_flags(folder, train_flags.RUN_FLAGS)  # The mark of a run that can be resumed.
+    if devices.is_chief:
+        folder.write_images(train, held_out)
+        write_flags(folder, train_flags.RUN_FLAGS)  # The mark of a run that can be resumed.
 
     start = time.monotonic()
     if start_step < num_steps:
@@ -97,21 +112,22 @@ def _train(folder: RunFolder, signals: StopSignals) -> None:
             evaluate_every=FLAGS.evaluate_every,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
+            writes=devices.is_chief,
         )
     else:
         print(f"Training: all {num_steps:,} steps are done already.")
     seconds = time.monotonic() - start
     with explained(folder):
-        _finish(folder, model, train, held_out, num_steps, seconds)
+        _finish(devices, folder, model, train, held_out, num_steps, seconds)
 
 
-def _open_folder() -> RunFolder:
+def _open_folder(devices: Devices) -> RunFolder:
     """The run folder, new or that of a run, whose flags are taken over."""
     folder = RunFolder(FLAGS.output_dir)
     if FLAGS.resume:
         folder.check_resumable()
         adopt_flags(folder, train_flags.RUN_FLAGS)
-    else:
+    elif devices.is_chief:
         folder.check_new()
     train_flags.settle()
     folder.store.keep = FLAGS.keep_checkpoints
@@ -150,6 +166,7 @@ def _announce(model: StiefelRKM, start_step: int, num_steps: int, steps_per_epoc
 
 
 def _finish(
+    devices: Devices,
     folder: RunFolder,
     model: StiefelRKM,
     train: Dataset,
@@ -167,12 +184,13 @@ def _finish(
     )
     for note in axes.notes:
         print(f"Axes: {note}.")
+    losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
+    if not devices.is_chief:
+        return
     sampler = _adapted_sampler(model, train_batches)
     # The model last: who finds it takes the run for ended.
     write_atomically(folder.sampler_file, sampler.save)
     write_atomically(folder.model_file, model.save)
-
-    losses = model.evaluate(held_out_batches, verbose=0, return_dict=True)
     folder.write_metrics(
         {
             **{name: float(value) for name, value in losses.items()},

@@ -7,6 +7,7 @@ from absl import flags
 
 from keras_rkm import datasets
 
+from . import strategy
 from .data import parse_ranges
 
 _DEFAULT_EPOCHS = 30
@@ -128,14 +129,26 @@ EVALUATE_EVERY = flags.DEFINE_integer(
     "Epochs between measures of the held-out images in TensorBoard, some seconds each; 0 for none.",
     lower_bound=0,
 )
-# What repeats a run; where it goes and whether it goes on are no part of it.
+# What repeats a run; where it goes, on which devices, and whether it goes on are no part of it.
 RUN_FLAGS = tuple(flag.name for flag in flags.FLAGS.get_flags_for_module(__name__))
 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The run folder: new or empty.", required=True)
 RESUME = flags.DEFINE_bool(
     "resume", False, "Go on with the run in --output_dir; flags that are left out are as they were."
 )
+STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "none",
+    strategy.NAMES,
+    "Train on one device, on all devices of this machine, or on those of the workers that "
+    "TF_CONFIG names. --batch_size counts the images on all of them.",
+)
 
+flags.register_multi_flags_validator(
+    ["strategy", "mixed_precision"],
+    lambda values: values["strategy"] == "none" or values["mixed_precision"] != "mixed_float16",
+    "mixed_float16 works on one device only; use mixed_bfloat16 with --strategy.",
+)
 flags.register_multi_flags_validator(
     ["latent_dim", "feature_dim"],
     lambda values: values["latent_dim"] <= values["feature_dim"],

@@ -11,24 +11,42 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Times(NamedTuple):
+    """Seconds of each turn, by two clocks."""
+
+    cpu: list[float]
+    wall: list[float]
 
 
 def interleaved_cpu_times(
     functions: dict[str, Callable[[], object]], *, repeats: int
 ) -> dict[str, list[float]]:
-    """CPU seconds, over all threads of the process, of each function, `repeats` values each.
+    """CPU seconds, over all threads of the process, of each function, `repeats` values each."""
+    return {
+        name: times.cpu for name, times in interleaved_times(functions, repeats=repeats).items()
+    }
+
+
+def interleaved_times(
+    functions: dict[str, Callable[[], object]], *, repeats: int
+) -> dict[str, Times]:
+    """CPU seconds, over all threads of the process, and those of a clock on the wall.
 
     The functions take turns, so that a machine that slows down slows them all. Each is called once
     before, to trace, compile and allocate. A function has to wait for its own result.
     """
     for function in functions.values():
         function()
-    times = {name: [] for name in functions}
+    times = {name: Times([], []) for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.process_time()
+            cpu, wall = time.process_time(), time.perf_counter()
             function()
-            times[name].append(time.process_time() - start)
+            times[name].cpu.append(time.process_time() - cpu)
+            times[name].wall.append(time.perf_counter() - wall)
     return times
 
 

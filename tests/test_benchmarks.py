@@ -23,6 +23,7 @@ _PROGRAMS = (
     "fuzz_readers",
     "generation_metrics",
     "kill_and_resume",
+    "mirrored_step",
     "mnist_reconstruction",
     "out_of_distribution",
     "principal_axes_memory",
@@ -111,6 +112,19 @@ def test_training_step_reports_every_setting():
     ]
     assert min(_floats(rows, "CPU ms a step")) > 0
     assert _floats(rows, "ratio")[0] == 1
+
+
+def test_mirrored_step_compares_times_and_losses():
+    (rows,) = _tables(
+        "mirrored_step",
+        *("--modes=noisy", "--updates=simultaneous", "--capacity=2", "--feature_dim=12"),
+        *("--batch_size=5", "--steps=2", "--repeats=2"),
+    )
+    assert [row["on"] for row in rows] == ["one device", "two replicas"]
+    for column in ("CPU ms a step", "wall ms a step"):
+        assert min(_floats(rows, column)) > 0
+    assert _floats(rows, "CPU ratio")[0] == _floats(rows, "wall ratio")[0] == 1
+    assert max(_floats(rows, "largest relative difference of losses")) < 1e-5
 
 
 def test_principal_axes_memory_measures_each_number_of_images():

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_rkm import _replicas
 from keras_rkm.layers.precision import full_precision
 
 _MANY_IMAGES = 2.0**23
@@ -11,6 +12,8 @@ _MANY_IMAGES = 2.0**23
 @keras.saving.register_keras_serializable(package="keras_rkm")
 class FeatureCentering(keras.layers.Layer):
     """Centres features: by the mean of the batch in training, by a known mean otherwise.
+
+    Under a `tf.distribute` strategy the batch is that of all replicas.
 
     The known mean, `feature_mean`, is tracked while training: the average over all images at first,
     an exponential moving average of the batch means later on. `StiefelRKM.fit_principal_axes`
@@ -48,11 +51,15 @@ class FeatureCentering(keras.layers.Layer):
         self.num_images = self.add_weight(name="num_images", shape=(), autocast=False, **state)
 
     def call(self, features, training=False):
+        return features - self.mean(features, training=training)
+
+    def mean(self, features, training=False):
+        """Returns what `call` subtracts, `(feature_dim,)`; in training it is tracked."""
         if not training:
-            return features - self.feature_mean
-        mean = tf.reduce_mean(features, axis=0)
-        self._track(mean, tf.cast(tf.shape(features)[0], self.num_images.dtype))
-        return features - mean
+            return tf.convert_to_tensor(self.feature_mean)
+        mean, num_images = _replicas.mean_of_rows(features)
+        self._track(mean, tf.cast(num_images, self.num_images.dtype))
+        return mean
 
     def set_mean(self, mean):
         """Replaces `feature_mean`, of shape `(feature_dim,)`, by one known to be exact."""

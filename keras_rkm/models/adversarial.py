@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_rkm.models import distribution
 from keras_rkm.models.latent_model import LatentModel
 from keras_rkm.optimizers import AdversarialRouter
 
@@ -42,10 +43,11 @@ class AdversarialModel(LatentModel):
                 is an `AdversarialRouter` and a second one for the discriminator is given.
         """
         if not isinstance(optimizer, AdversarialRouter):
-            default, default_of_discriminator = self._default_optimizers
-            optimizer = AdversarialRouter(
-                optimizer or default, discriminator_optimizer or default_of_discriminator
-            )
+            with distribution.scope(self):
+                default, default_of_discriminator = self._default_optimizers
+                optimizer = AdversarialRouter(
+                    optimizer or default, discriminator_optimizer or default_of_discriminator
+                )
         elif discriminator_optimizer is not None:
             raise ValueError(
                 "`optimizer` is an AdversarialRouter, which has an optimizer for the discriminator "
@@ -63,10 +65,10 @@ class AdversarialModel(LatentModel):
         ids = set(map(id, self._discriminator_variables))
         return [v for v in self.trainable_variables if id(v) not in ids]
 
-    def _step(self, images, noise_seed):
+    def _step(self, images, share, noise_seed):
         players = self._other_variables, self._discriminator_variables
         with tf.GradientTape(persistent=True) as tape:
-            values = self._values(images, noise_seed, training=True)
+            values = self._values(images, share, noise_seed, training=True)
             losses = [
                 self.optimizer.scale_loss(values[name]) for name in ("loss", "discriminator_loss")
             ]
@@ -79,12 +81,13 @@ class AdversarialModel(LatentModel):
         return values
 
 
-def discriminator_loss(real_logits, fake_logits):
-    """Returns the mean cross-entropy of telling the one from the other, a scalar.
+def discriminator_loss(real_logits, fake_logits, share):
+    """Returns this replica's share of the mean cross-entropy of telling the one from the other.
 
     Args:
-        real_logits: Tensor of any shape: the logits that what is real is real.
+        real_logits: Tensor of shape `(batch, 1)`: the logits that what is real is real.
         fake_logits: Tensor of the same shape, of what is not.
+        share: A `keras_rkm._replicas.Share`.
     """
     errors = tf.nn.softplus(-real_logits) + tf.nn.softplus(fake_logits)
-    return 0.5 * tf.reduce_mean(errors)
+    return 0.5 * share.mean(errors[:, 0])

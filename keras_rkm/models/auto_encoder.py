@@ -48,6 +48,6 @@ class AutoEncoder(LinearLatentModel):
     def _latents(self, images, training=False):
         return self.features_to_latents(self._encoder_features(images, training))
 
-    def _values(self, images, noise_seed, training):
-        error = self._reconstruction_loss(images, self._latents(images, training), training)
+    def _values(self, images, share, noise_seed, training):
+        error = self._reconstruction_loss(images, share, self._latents(images, training), training)
         return {"loss": error, "reconstruction_loss": error}

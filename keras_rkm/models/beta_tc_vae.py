@@ -87,12 +87,12 @@ class BetaTCVAE(GaussianPosteriorModel):
             )
         self._num_images.assign(len(data))
 
-    def _values(self, images, noise_seed, training):
+    def _values(self, images, share, noise_seed, training):
         mean, log_variance = self._moments(images, training)
-        latents = variational.sample(mean, log_variance, noise_seed)
-        reconstruction_loss = self._reconstruction_loss(images, latents, training)
+        latents = variational.sample(mean, log_variance, noise_seed, share)
+        reconstruction_loss = self._reconstruction_loss(images, share, latents, training)
         information, total_correlation, dimension_divergence = variational.divergence_parts(
-            latents, mean, log_variance, tf.convert_to_tensor(self._num_images)
+            latents, mean, log_variance, tf.convert_to_tensor(self._num_images), share
         )
         divergence = information + self.beta * total_correlation + dimension_divergence
         return {

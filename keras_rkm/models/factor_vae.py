@@ -1,7 +1,6 @@
 """The FactorVAE."""
 
 import keras
-import tensorflow as tf
 
 from keras_rkm.models import variational
 from keras_rkm.models.adversarial import AdversarialModel, discriminator_loss
@@ -101,21 +100,21 @@ class FactorVAE(AdversarialModel, GaussianPosteriorModel):
     def _default_optimizers(self):
         return "adam", keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
 
-    def _values(self, images, noise_seed, training):
+    def _values(self, images, share, noise_seed, training):
         noise_seed, permutation_seed = variational.split_seed(noise_seed)
         mean, log_variance = self._moments(images, training)
-        latents = variational.sample(mean, log_variance, noise_seed)
-        reconstruction_loss = self._reconstruction_loss(images, latents, training)
-        divergence = tf.reduce_mean(variational.normal_divergence(mean, log_variance))
+        latents = variational.sample(mean, log_variance, noise_seed, share)
+        reconstruction_loss = self._reconstruction_loss(images, share, latents, training)
+        divergence = share.mean(variational.normal_divergence(mean, log_variance))
         logits = self.discriminator(latents)
-        total_correlation = tf.reduce_mean(logits)
-        permuted = variational.permute_latents(latents, permutation_seed)
+        total_correlation = share.mean(logits[:, 0])
+        permuted = share.own(variational.permute_latents(share.gather(latents), permutation_seed))
         return {
             "loss": reconstruction_loss + divergence + self.gamma * total_correlation,
             "reconstruction_loss": reconstruction_loss,
             "divergence": divergence,
             "total_correlation": total_correlation,
-            "discriminator_loss": discriminator_loss(logits, self.discriminator(permuted)),
+            "discriminator_loss": discriminator_loss(logits, self.discriminator(permuted), share),
         }
 
     def get_config(self):

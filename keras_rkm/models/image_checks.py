@@ -3,8 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_rkm import _replicas
+
 NOT_FINITE = "Images must be finite. Received: NaN or Inf"
 OUT_OF_RANGE = "Images must lie in [0, 1] for the binary cross-entropy. Received: others"
+DATASETS = (tf.data.Dataset, tf.distribute.DistributedDataset)
 EMPTY = (
     "There are no images: the dataset yields no batch. Check the folder or the filter it is made "
     "from, and `drop_remainder` with a batch size above the number of images."
@@ -47,22 +50,32 @@ def check_images(data, *, image_shape, unit_range, batch_size=None, min_images=2
 
 
 def check_batch(images, *, image_shape, unit_range):
-    """Returns the checks of a batch inside a graph: operations that fail with one of the messages.
+    """Looks at a batch inside a graph.
+
+    A check that fails on one replica alone would leave the others waiting for it.
 
     Args:
-        images: Tensor of shape `(batch, *image_shape)`.
+        images: Tensor of shape `(batch, *image_shape)`; there may be none.
         image_shape: Tuple, what the encoder takes.
         unit_range: Bool, whether values outside [0, 1] are an error.
+
+    Returns:
+        The share of this replica, a `keras_rkm._replicas.Share`, and the checks: operations that
+        fail, on all replicas if it is on any, with one of the messages.
 
     Raises:
         ValueError: While tracing, if the shape or the dtype is wrong.
     """
     check_spec(images.shape, images.dtype, image_shape)
-    checks = [tf.debugging.check_numerics(images, NOT_FINITE)]
+    flags = {NOT_FINITE: tf.reduce_any(~tf.math.is_finite(images))}
     if unit_range:
-        inside = tf.reduce_min(images) >= 0, tf.reduce_max(images) <= 1
-        checks.append(tf.debugging.Assert(tf.reduce_all(inside), [OUT_OF_RANGE]))
-    return checks
+        flags[OUT_OF_RANGE] = (tf.reduce_min(images) < 0) | (tf.reduce_max(images) > 1)
+    share, failed = _replicas.Share.with_flags(images, *flags.values())
+    checks = []
+    for message, flag in zip(flags, failed, strict=True):
+        with tf.control_dependencies(checks):  # so that the first one is the one that is told
+            checks.append(tf.debugging.Assert(~flag, [message]))
+    return share, checks
 
 
 def _check_array(images, image_shape, unit_range, batch_size, min_images):

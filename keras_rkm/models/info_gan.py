@@ -105,9 +105,6 @@ class InfoGAN(AdversarialModel):
         noise = normal_rows(keys, self.noise_dim, _NOISE_STREAM)
         return self._images_of_codes(codes, tf.cast(noise, codes.dtype))
 
-    def _normal(self, shape, seed):
-        return tf.random.stateless_normal(shape, seed, dtype=self.variable_dtype)
-
     def _latents(self, images, training=False):
         return self.codes(self._encoder_features(images, training))
 
@@ -119,21 +116,21 @@ class InfoGAN(AdversarialModel):
         features = self.codes_to_features(tf.concat([noise, codes], axis=-1))
         return self.decoder(features, training=training)
 
-    def _values(self, images, noise_seed, training):
+    def _values(self, images, share, noise_seed, training):
         noise_seed, codes_seed = variational.split_seed(noise_seed)
-        batch_size = tf.shape(images)[0]
-        noise = self._normal([batch_size, self.noise_dim], noise_seed)
-        codes = self._normal([batch_size, self.latent_dim], codes_seed)
+        noise = share.normal(self.noise_dim, noise_seed, self.variable_dtype)
+        codes = share.normal(self.latent_dim, codes_seed, self.variable_dtype)
         generated = self._images_of_codes(codes, noise, training)
         generated_features = self._encoder_features(generated, training)
         generated_logits = self.logits(generated_features)
         errors = tf.square(codes - self.codes(generated_features))
-        information_loss = 0.5 * tf.reduce_mean(tf.reduce_sum(errors, axis=-1))
+        information_loss = 0.5 * share.mean(tf.reduce_sum(errors, axis=-1))
         information = self.information_weight * information_loss
         real_logits = self.logits(self._encoder_features(images, training))
         return {
-            "loss": tf.reduce_mean(tf.nn.softplus(-generated_logits)) + information,
-            "discriminator_loss": discriminator_loss(real_logits, generated_logits) + information,
+            "loss": share.mean(tf.nn.softplus(-generated_logits)[:, 0]) + information,
+            "discriminator_loss": discriminator_loss(real_logits, generated_logits, share)
+            + information,
             "information_loss": information_loss,
         }
 

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rkm import losses
-from keras_rkm.models import image_checks
+from keras_rkm import _replicas, losses
+from keras_rkm.models import distribution, image_checks
 from keras_rkm.models.argument_checks import check_choice, check_positive_int, feature_dim_of
 from keras_rkm.samplers.drawing import row_seeds
 
@@ -24,8 +24,9 @@ class LatentModel(keras.Model):
         log_names                                   the names of the values it logs
         _latents(images, training)                  (batch, latent_dim)
         _images(latents, training)                  (batch, *image_shape)
-        _values(images, noise_seed, training)       a scalar for each of `log_names`, "loss" among
-                                                    them
+        _values(images, share, noise_seed, training)
+                                                    a scalar for each of `log_names`, "loss" among
+                                                    them: this replica's share of it
 
     and, where that is not all, `_step`, `_log`, `_before_fit`, `_unit_range`, `_min_images`,
     `_objective_arguments` and `get_config`.
@@ -161,9 +162,13 @@ class LatentModel(keras.Model):
                 f"{type(self).__name__} has its own objective and logs, chosen by "
                 f"{self._objective_arguments}. Received: {sorted(unusable)}. Leave them out."
             )
-        super().compile(optimizer=optimizer, **kwargs)
-        # All variables exist: Keras would leave it to the first step, inside the compiled function.
-        self.optimizer.build(self.trainable_variables)
+        distribution.check_model(self)
+        with distribution.scope(self):
+            super().compile(optimizer=optimizer, **kwargs)
+            distribution.check_compiled(self)
+            # All variables exist: Keras would leave it to the first step, inside the compiled
+            # function.
+            self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
         return self._compile_config.serialize() if self.compiled else {}
@@ -201,13 +206,16 @@ class LatentModel(keras.Model):
         )
         if kwargs.get("validation_data") is not None:
             self._check_images(image_checks.images_of(kwargs["validation_data"]), min_images=1)
+        self._before_fit(x)
         if self.jit_compile:  # XLA leaves out the checks in the graph
             stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
             kwargs["callbacks"] = [stop, *_as_list(kwargs.get("callbacks"))]
-        self._before_fit(x)
+        args = (x, y, batch_size, *args)
+        if distribution.is_distributed(self):
+            args, kwargs = (), distribution.fit_arguments(self, *args, **kwargs)
         with self._clear_errors():
-            history = super().fit(x, y, batch_size, *args, **kwargs)
-        if isinstance(x, tf.data.Dataset) and not history.history:
+            history = super().fit(*args, **kwargs)
+        if isinstance(x, image_checks.DATASETS) and not history.history:
             raise ValueError(image_checks.EMPTY)
         return history
 
@@ -217,10 +225,16 @@ class LatentModel(keras.Model):
         What noise there is in the losses is the same in every call.
         """
         # Keras validates by this method too, with what `fit` has checked and an iterator for it.
+        args = (x, *args)
         if "_use_cached_eval_dataset" not in kwargs:
             self._check_images(x, min_images=1)
+            if distribution.is_distributed(self):
+                args, kwargs = (), distribution.evaluate_arguments(self, *args, **kwargs)
         with self._clear_errors():
-            return super().evaluate(x, *args, **kwargs)
+            return super().evaluate(*args, **kwargs)
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Nothing: the model is built. Keras would have the replicas average a batch of images."""
 
     def _before_fit(self, data):
         """Called once the data of `fit` have been looked at."""
@@ -245,7 +259,7 @@ class LatentModel(keras.Model):
                 if message in error.message:
                     raise ValueError(
                         f"{message}, in a batch after training step "
-                        f"{int(self.optimizer.iterations)}. It has changed no weight."
+                        f"{self.optimizer.iterations.numpy()}. It has changed no weight."
                     ) from None
             raise
 
@@ -254,18 +268,18 @@ class LatentModel(keras.Model):
         return list(self._trackers.values())
 
     def train_step(self, data):
-        images, checks = self._checked_images(data)
+        images, share, checks = self._checked_images(data)
         # Without it the step counts of the optimizers would go on beside a failed check.
         with tf.control_dependencies(checks):
             # A function of the step, so that a run that is resumed draws the same noise.
-            values = self._step(images, self._noise_seed(self.optimizer.iterations))
-        return self._log(images, values)
+            values = self._step(images, share, self._noise_seed(self.optimizer.iterations))
+        return self._log(share, values)
 
     def test_step(self, data):
-        images, checks = self._checked_images(data)
+        images, share, checks = self._checked_images(data)
         with tf.control_dependencies(checks):
-            values = self._values(images, self._noise_seed(_EVALUATION_STEP), training=False)
-        return self._log(images, values)
+            values = self._values(images, share, self._noise_seed(_EVALUATION_STEP), training=False)
+        return self._log(share, values)
 
     def _noise_seed(self, step):
         """The seed of shape (2,) of what is drawn in a step."""
@@ -275,26 +289,27 @@ class LatentModel(keras.Model):
         images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             self._raise_for_weights("data with weights")
-        checks = image_checks.check_batch(
+        share, checks = image_checks.check_batch(
             images, image_shape=self.image_shape, unit_range=self._unit_range
         )
         # Datasets may be float64, as `images / 255` is.
-        return tf.cast(images, self.variable_dtype), checks
+        return tf.cast(images, self.variable_dtype), share, checks
 
-    def _step(self, images, noise_seed):
+    def _step(self, images, share, noise_seed):
         """Makes a step and returns the values from before it, as `_values` does."""
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            values = self._values(images, noise_seed, training=True)
+            values = self._values(images, share, noise_seed, training=True)
             loss = self.optimizer.scale_loss(values["loss"])
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return values
 
-    def _log(self, images, values):
+    def _log(self, share, values):
+        values = _replicas.totals(values)
         for name, tracker in self._trackers.items():
             # Weighted, so that a small last batch counts by its images.
-            tracker.update_state(values[name], sample_weight=tf.shape(images)[0])
-        return self.get_metrics_result()
+            tracker.update_state(values[name], sample_weight=share.weight)
+        return _replicas.as_logs(self.get_metrics_result())
 
     def _encoder_features(self, images, training=False):
         """Returns the features, `(batch, feature_dim)`, in full precision."""
@@ -373,9 +388,9 @@ class LinearLatentModel(ReconstructingModel):
     def _images(self, latents, training=False):
         return self.decoder(self.latents_to_features(latents), training=training)
 
-    def _reconstruction_loss(self, images, latents, training):
-        """The error of what is decoded from `latents`, a scalar."""
-        return tf.reduce_mean(self._reconstruction_error(images, self._images(latents, training)))
+    def _reconstruction_loss(self, images, share, latents, training):
+        """This replica's share of the error of what is decoded from `latents`, a scalar."""
+        return share.mean(self._reconstruction_error(images, self._images(latents, training)))
 
 
 def _as_list(callbacks):

@@ -1,16 +1,17 @@
 """The Stiefel-Restricted Kernel Machine."""
 
 import contextlib
+import functools
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rkm import _moments, losses, rotations
+from keras_rkm import _moments, _replicas, losses, rotations
 from keras_rkm.layers import FeatureCentering, StiefelProjection
 from keras_rkm.manifolds import stiefel
-from keras_rkm.models import image_checks, principal_axes
+from keras_rkm.models import distribution, image_checks, principal_axes
 from keras_rkm.models.argument_checks import check_choice, check_not_negative
 from keras_rkm.models.latent_model import ReconstructingModel
 from keras_rkm.optimizers import CayleyAdam, ConstraintRouter
@@ -165,7 +166,7 @@ class StiefelRKM(ReconstructingModel):
     @property
     def explained_variance(self):
         """Variances of the latents in the order of the axes, `(latent_dim,)`."""
-        if not float(self._feature_variance) > 0:
+        if not self._feature_variance.numpy() > 0:
             raise ValueError(
                 "The variances of the latents are not known yet. Call "
                 "`model.fit_principal_axes(data)` after training."
@@ -179,8 +180,8 @@ class StiefelRKM(ReconstructingModel):
 
     def call(self, images, training=False):
         """Returns the reconstructions of images; the same as `reconstruct`."""
-        features, centred = self._features(images, training)
-        return self._decode_code(self._code(features, self.projection(centred)))
+        features, mean = self._features(images, training)
+        return self._decode_code(self._code(features, self.projection(features - mean)))
 
     def reconstruct(self, images):
         """Returns `decode(encode(images))`."""
@@ -219,7 +220,8 @@ class StiefelRKM(ReconstructingModel):
         return self.reconstruct_with_terms(images)[1]
 
     def _latents(self, images, training=False):
-        return self.projection(self._features(images, training)[1])
+        features, mean = self._features(images, training)
+        return self.projection(features - mean)
 
     def _images(self, latents, training=False):
         if self.decoder_centering == "none":
@@ -229,7 +231,8 @@ class StiefelRKM(ReconstructingModel):
     @tf.function(autograph=False, reduce_retracing=True)
     def _reconstruct_with_terms(self, images):
         """Returns the reconstructions, and what `EnergyTerms` holds."""
-        features, centred = self._features(images)
+        features, mean = self._features(images)
+        centred = features - mean
         latents = self.projection(centred)
         reconstructions = self._decode_code(self._code(features, latents))
         return (
@@ -253,7 +256,8 @@ class StiefelRKM(ReconstructingModel):
             ValueError: If a `loss` or metrics are given; the model has its own.
         """
         if not isinstance(optimizer, ConstraintRouter):
-            optimizer = ConstraintRouter(optimizer, basis_optimizer)
+            with distribution.scope(self):
+                optimizer = ConstraintRouter(optimizer, basis_optimizer)
         elif basis_optimizer is not None:
             raise ValueError(
                 "`optimizer` is a ConstraintRouter, which has an optimizer for U already. "
@@ -313,7 +317,11 @@ class StiefelRKM(ReconstructingModel):
             data, image_shape=self.image_shape, unit_range=False, min_images=1
         )
         sample = principal_axes.RowSample(_NUM_SAMPLED_CODES, seed)
-        moments = _moments.moments(self._feature_batches(data, batch_size, sample))
+        strategy = self.distribute_strategy
+        moments = _moments.moments(
+            self._feature_batches(data, batch_size, sample),
+            total=functools.partial(_replicas.total_over_workers, strategy),
+        )
         covariance = moments.covariance
         leading, leading_variance = principal_axes.leading_eigenvectors(covariance, self.latent_dim)
         old_basis = self.basis.numpy().astype("float64")
@@ -323,7 +331,8 @@ class StiefelRKM(ReconstructingModel):
             rotation = self._find_rotation(method, sample.rows, moments, seed)
             basis = with_fixed_signs(old_basis @ rotation.matrix)
             variance, notes = rotation.variances, rotation.notes
-        self._turn_basis(basis)
+        # Other machines may round otherwise.
+        self._turn_basis(_replicas.of_first_worker(strategy, basis))
         self.centering.set_mean(moments.mean)
         total = np.trace(covariance)
         self._explained_variance.assign(variance)
@@ -372,29 +381,41 @@ class StiefelRKM(ReconstructingModel):
                 "repeats for ever. Leave out `repeat()`, or say how many batches with `take()`."
             )
 
+        strategy = self.distribute_strategy
+        if distribution.is_distributed(self):
+            data = distribution.split(strategy, data)
+
         @tf.function(reduce_retracing=True)
         def features_and_codes(images):
-            features = self._encoder_features(images)
-            return features, self.projection(features)
+            return strategy.run(self._features_and_codes, args=(images,))
 
         for index, element in enumerate(data):
-            batch, codes = (
-                part.numpy() for part in features_and_codes(image_checks.images_of(element))
+            features, codes, not_finite = map(
+                strategy.experimental_local_results,
+                features_and_codes(image_checks.images_of(element)),
             )
-            if not np.isfinite(batch).all():
+            if not_finite[0]:
                 raise ValueError(
                     f"The features of batch {index} are not finite. Received: NaN or Inf in its "
                     "images or in the weights of the encoder."
                 )
-            sample.add(codes)
-            yield batch
+            sample.add(codes[0].numpy())
+            for own in features:
+                yield own.numpy()
 
-    def _step(self, images, noise_seed):
+    def _features_and_codes(self, images):
+        """Returns the features of a replica, the codes of all, and whether any are not finite."""
+        features = self._encoder_features(images)
+        not_finite = tf.reduce_any(~tf.math.is_finite(features))
+        share, (not_finite,) = _replicas.Share.with_flags(images, not_finite)
+        return features, share.gather(self.projection(features)), not_finite
+
+    def _step(self, images, share, noise_seed):
         if self.update == "alternating":
-            return self._alternating_step(images, noise_seed)
-        return super()._step(images, noise_seed)
+            return self._alternating_step(images, share, noise_seed)
+        return super()._step(images, share, noise_seed)
 
-    def _alternating_step(self, images, noise_seed):
+    def _alternating_step(self, images, share, noise_seed):
         """The step of U; then the step of the networks with a fresh gradient at the new U."""
         basis = self.projection.trainable_variables
         networks = [v for v in self.trainable_variables if all(v is not u for u in basis)]
@@ -402,25 +423,25 @@ class StiefelRKM(ReconstructingModel):
             # The features do not depend on U: both gradients share them.
             features = self._features(images, True)
             with tape.stop_recording():
-                self._basis_step(images, features, basis, noise_seed)
-            values = self._objective(images, *features, noise_seed)
+                self._basis_step(images, features, basis, share, noise_seed)
+            values = self._objective(images, *features, share, noise_seed)
             loss = self.optimizer.scale_loss(values.loss)
         if networks:
             self.optimizer.apply(tape.gradient(loss, networks), networks)
         return values._asdict()
 
-    def _basis_step(self, images, features, basis, noise_seed):
+    def _basis_step(self, images, features, basis, share, noise_seed):
         if not basis:
             return
         with tf.GradientTape() as tape:
-            values = self._objective(images, *features, noise_seed)
+            values = self._objective(images, *features, share, noise_seed)
             loss = self.optimizer.scale_loss(values.loss)
         self.optimizer.apply(tape.gradient(loss, basis), basis)
 
     def _features(self, images, training=False):
-        """Returns phi(x) and phi(x) - mean, both `(batch, feature_dim)`."""
+        """Returns phi(x), `(batch, feature_dim)`, and their mean, `(feature_dim,)`."""
         features = self._encoder_features(images, training)
-        return features, self.centering(features, training=training)
+        return features, self.centering.mean(features, training=training)
 
     def _code(self, features, latents):
         """What the decoder gets of the features, as coordinates in the basis."""
@@ -429,35 +450,35 @@ class StiefelRKM(ReconstructingModel):
     def _decode_code(self, code, training=False):
         return self.decoder(self.projection.expand(code), training=training)
 
-    def _values(self, images, noise_seed, training):
+    def _values(self, images, share, noise_seed, training):
         features = self._features(images, training)
-        return self._objective(images, *features, noise_seed if training else None)._asdict()
+        return self._objective(images, *features, share, noise_seed if training else None)._asdict()
 
-    def _objective(self, images, features, centred, noise_seed=None):
+    def _objective(self, images, features, mean, share, noise_seed=None):
         """Returns an `_Objective`; `noise_seed`, of shape (2,), is there in training only."""
-        errors = self._errors(images, features, centred, noise_seed)
-        reconstruction_loss, pca_loss = map(tf.reduce_mean, errors)
+        errors = self._errors(images, features, features - mean, share, noise_seed)
+        reconstruction_loss, pca_loss = map(share.mean, errors)
         loss = self.reconstruction_weight * reconstruction_loss + pca_loss
         if self.mean_penalty:
-            mean = tf.reduce_mean(features - centred, axis=0, keepdims=True)
-            loss += self.mean_penalty * tf.reduce_sum(tf.square(self.projection(mean)))
+            offset = tf.reduce_sum(tf.square(self.projection(mean[tf.newaxis])))
+            loss += share.of_common(self.mean_penalty * offset)
         return _Objective(loss, reconstruction_loss, pca_loss)
 
-    def _errors(self, images, features, centred, noise_seed=None):
+    def _errors(self, images, features, centred, share, noise_seed=None):
         """Returns the reconstruction error and the PCA error of each image, both `(batch,)`."""
         latents = self.projection(centred)
         code = self._code(features, latents)
         return (
-            self._reconstruction_errors(images, code, noise_seed),
+            self._reconstruction_errors(images, code, share, noise_seed),
             losses.pca_reconstruction_error(centred, self.projection.expand(latents)),
         )
 
-    def _reconstruction_errors(self, images, code, noise_seed):
+    def _reconstruction_errors(self, images, code, share, noise_seed):
         error = self._reconstruction_error
         training = noise_seed is not None
         if self.reconstruction_mode == "deterministic" or not training:
             return error(images, self._decode_code(code, training))
-        noise = tf.random.stateless_normal(tf.shape(code), noise_seed, dtype=code.dtype)
+        noise = share.normal(self.latent_dim, noise_seed, code.dtype)
         noisy_code = code + self.noise_stddev * noise
         if self.reconstruction_mode == "noisy":
             return error(images, self._decode_code(noisy_code, training))
@@ -466,10 +487,10 @@ class StiefelRKM(ReconstructingModel):
         clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
         return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
 
-    def _log(self, images, values):
-        # Of the basis as the step leaves it.
-        error = stiefel.orthonormality_error(self.basis)
-        return super()._log(images, {**values, "orthonormality_error": error})
+    def _log(self, share, values):
+        # Of the basis as the step leaves it, which is the same on all replicas.
+        error = share.of_common(stiefel.orthonormality_error(self.basis))
+        return super()._log(share, {**values, "orthonormality_error": error})
 
     def get_config(self):
         return {

@@ -18,15 +18,16 @@ def split_seed(noise_seed):
     return tf.unstack(tf.random.split(noise_seed, 2))
 
 
-def sample(mean, log_variance, noise_seed):
+def sample(mean, log_variance, noise_seed, share):
     """Draws latents by the reparametrisation `mean + stddev * noise`.
 
     Args:
         mean: Of the posterior.
         log_variance: Of the posterior.
         noise_seed: Ints of shape (2,).
+        share: A `keras_rkm._replicas.Share`, which rows of the batch these are.
     """
-    noise = tf.random.stateless_normal(tf.shape(mean), noise_seed, dtype=mean.dtype)
+    noise = share.normal(mean.shape[-1], noise_seed, mean.dtype)
     return mean + tf.exp(0.5 * log_variance) * noise
 
 
@@ -55,7 +56,7 @@ def normal_log_density(latents, mean, log_variance):
     return -0.5 * (_LOG_TWO_PI + log_variance + squares)
 
 
-def divergence_parts(latents, mean, log_variance, dataset_size):
+def divergence_parts(latents, mean, log_variance, dataset_size, share):
     """Splits KL(q || N(0, I)) by minibatch-weighted sampling [1].
 
     In a batch of M images out of N the density of all latents together, `q(z)`, and those of single
@@ -66,27 +67,29 @@ def divergence_parts(latents, mean, log_variance, dataset_size):
         mean: Of the posteriors.
         log_variance: Of the posteriors.
         dataset_size: N, a scalar tensor.
+        share: A `keras_rkm._replicas.Share`; the batch is that of all replicas.
 
     Returns:
-        Scalars, means over the batch: the mutual information of image and latents, the total
-        correlation of the latents, the sum of the divergences of single latents. Their sum is a
-        draw of the divergence.
+        Scalars, this replica's shares of means over the batch: the mutual information of image and
+        latents, the total correlation of the latents, the sum of the divergences of single latents.
+        Their sum is a draw of the divergence.
 
     References:
         [1] R. T. Q. Chen, X. Li, R. Grosse, D. Duvenaud, "Isolating Sources of Disentanglement in
             Variational Autoencoders", NeurIPS 2018, arXiv:1802.04942.
     """
-    batch_size = tf.cast(tf.shape(latents)[0], latents.dtype)
+    batch_size = tf.cast(share.num_rows, latents.dtype)
     log_weight = -tf.math.log(batch_size * dataset_size)
     # (batch of latents, batch of posteriors, latent_dim)
-    pairs = normal_log_density(latents[:, tf.newaxis], mean, log_variance)
+    posteriors = share.gather(mean), share.gather(log_variance)
+    pairs = normal_log_density(latents[:, tf.newaxis], *posteriors)
     log_joint = tf.reduce_logsumexp(tf.reduce_sum(pairs, axis=-1), axis=1) + log_weight
     log_marginals = tf.reduce_sum(tf.reduce_logsumexp(pairs, axis=1) + log_weight, axis=-1)
     log_posterior = tf.reduce_sum(normal_log_density(latents, mean, log_variance), axis=-1)
     zeros = tf.zeros_like(latents)
     log_prior = tf.reduce_sum(normal_log_density(latents, zeros, zeros), axis=-1)
     parts = log_posterior - log_joint, log_joint - log_marginals, log_marginals - log_prior
-    return tuple(map(tf.reduce_mean, parts))
+    return tuple(map(share.mean, parts))
 
 
 def permute_latents(latents, noise_seed):

@@ -102,11 +102,11 @@ class VariationalAutoencoder(GaussianPosteriorModel):
         self.beta = beta
         self.prior = prior
 
-    def _values(self, images, noise_seed, training):
+    def _values(self, images, share, noise_seed, training):
         mean, log_variance = self._moments(images, training)
-        latents = variational.sample(mean, log_variance, noise_seed)
-        reconstruction_loss = self._reconstruction_loss(images, latents, training)
-        divergence = tf.reduce_mean(_DIVERGENCES[self.prior](mean, log_variance))
+        latents = variational.sample(mean, log_variance, noise_seed, share)
+        reconstruction_loss = self._reconstruction_loss(images, share, latents, training)
+        divergence = share.mean(_DIVERGENCES[self.prior](mean, log_variance))
         return {
             "loss": reconstruction_loss + self.beta * divergence,
             "reconstruction_loss": reconstruction_loss,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_rkm._replicas import Share
 from keras_rkm.models import FactorVAE, variational
 from keras_rkm.models.adversarial import discriminator_loss
 from keras_rkm.optimizers import AdversarialRouter
@@ -80,7 +81,9 @@ def test_the_discriminator_descends_its_own_loss():
     model.compile("adam", keras.optimizers.SGD(0.1))
     seed = tf.constant([0, 0])
     with tf.GradientTape() as tape:
-        loss = model._values(tf.constant(images()), seed, training=True)["discriminator_loss"]
+        share = Share.of(images())
+        values = model._values(tf.constant(images()), share, seed, training=True)
+        loss = values["discriminator_loss"]
     variables = model.discriminator.trainable_variables
     gradients = tape.gradient(loss, variables)
     expected = [v.numpy() - 0.1 * g.numpy() for v, g in zip(variables, gradients, strict=True)]
@@ -101,7 +104,7 @@ def test_the_discriminator_finds_the_total_correlation_of_a_gaussian():
         with tf.GradientTape() as tape:
             logits = model.discriminator(latents)
             permuted = variational.permute_latents(latents, seed)
-            loss = discriminator_loss(logits, model.discriminator(permuted))
+            loss = discriminator_loss(logits, model.discriminator(permuted), Share.of(latents))
         variables = model.discriminator.trainable_variables
         optimizer.apply(tape.gradient(loss, variables), variables)
         return tf.reduce_mean(logits)

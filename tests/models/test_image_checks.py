@@ -40,7 +40,7 @@ def _check_all(data, **arguments):
 
         @tf.function
         def check(images):
-            with tf.control_dependencies(image_checks.check_batch(images, **settings)):
+            with tf.control_dependencies(image_checks.check_batch(images, **settings)[1]):
                 return tf.identity(images)
 
         for images in data:

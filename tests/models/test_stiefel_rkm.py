@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_rkm import networks
+from keras_rkm import _replicas, networks
 from keras_rkm._decoder_gram import decoder_grams
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import StiefelRKM, stiefel_rkm
@@ -160,7 +160,9 @@ def test_a_simultaneous_step_is_one_gradient_for_both_optimizers():
     images = tf.constant(_images())
     variables = reference.trainable_variables
     with tf.GradientTape() as tape:
-        loss = reference._objective(images, *reference._features(images, True))[0]
+        loss = reference._objective(
+            images, *reference._features(images, True), _replicas.Share.of(images)
+        )[0]
     gradients = dict(zip((v.path for v in variables), tape.gradient(loss, variables), strict=True))
     CayleyAdam().apply([gradients[reference.basis.path]], [reference.basis])
     for variable in variables:
@@ -179,7 +181,7 @@ def test_an_alternating_step_moves_the_basis_first_and_the_networks_by_a_fresh_g
         with tf.GradientTape() as tape:
             features = reference._features(images, False)[0]
             mean = tf.reduce_mean(features, axis=0)
-            loss = reference._objective(images, features, features - mean)[0]
+            loss = reference._objective(images, features, mean, _replicas.Share.of(images))[0]
         return tape.gradient(loss, variables)
 
     CayleyAdam().apply(gradient([reference.basis]), [reference.basis])

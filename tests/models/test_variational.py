@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_rkm._replicas import Share
 from keras_rkm.models import variational
 from tests.oracles import variational as oracle
 
@@ -39,18 +40,20 @@ def test_quartic_prior_has_unit_variance():
 def test_parts_of_the_divergence_equal_plain_loops(dataset_size):
     moments = _moments()
     latents = np.random.default_rng(1).normal(0, 1, (5, 3))
-    parts = variational.divergence_parts(latents, *moments, tf.constant(dataset_size, tf.float64))
+    parts = variational.divergence_parts(
+        latents, *moments, tf.constant(dataset_size, tf.float64), Share.of(latents)
+    )
     expected = oracle.divergence_parts(latents, *moments, dataset_size)
     np.testing.assert_allclose(parts, expected, rtol=1e-9)
 
 
 def test_parts_of_the_divergence_sum_to_a_draw_of_it():
     mean, log_variance = map(tf.constant, _moments())
-    size = tf.constant(100.0, tf.float64)
+    size, share = tf.constant(100.0, tf.float64), Share.of(mean)
     totals = []
     for step in range(200):
-        latents = variational.sample(mean, log_variance, [0, step])
-        totals.append(sum(variational.divergence_parts(latents, mean, log_variance, size)))
+        latents = variational.sample(mean, log_variance, [0, step], share)
+        totals.append(sum(variational.divergence_parts(latents, mean, log_variance, size, share)))
     expected = oracle.divergence(*_moments(), oracle.normal_log_density).mean()
     assert np.mean(totals) == pytest.approx(expected, abs=4 * np.std(totals) / np.sqrt(200))
 
@@ -61,9 +64,9 @@ def test_size_of_the_dataset_does_not_move_a_gradient():
     for size in (5.0, 1000.0):
         with tf.GradientTape() as tape:
             tape.watch([mean, log_variance])
-            latents = variational.sample(mean, log_variance, [0, 0])
+            latents = variational.sample(mean, log_variance, [0, 0], Share.of(mean))
             parts = variational.divergence_parts(
-                latents, mean, log_variance, tf.constant(size, tf.float64)
+                latents, mean, log_variance, tf.constant(size, tf.float64), Share.of(mean)
             )
             loss = parts[0] + 6 * parts[1] + parts[2]
         gradients.append(tape.gradient(loss, [mean, log_variance]))
@@ -73,7 +76,8 @@ def test_size_of_the_dataset_does_not_move_a_gradient():
 
 def test_samples_have_the_moments_of_the_posterior():
     shape = (200_000, 1)
-    draws = variational.sample(tf.fill(shape, 2.0), tf.fill(shape, float(np.log(9))), [0, 1])
+    mean, log_variance = tf.fill(shape, 2.0), tf.fill(shape, float(np.log(9)))
+    draws = variational.sample(mean, log_variance, [0, 1], Share.of(mean))
     assert np.mean(draws) == pytest.approx(2, abs=0.03)
     assert np.std(draws) == pytest.approx(3, abs=0.03)
 

@@ -1,0 +1,155 @@
+"""On several replicas a step is that of one device, for every model, mode and update."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.models.distributed_training import CASES, EVALUATED_CASE
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TOLERANCE = 1e-5
+_NOT_COMPARED = "orthonormality_error"  # rounding alone
+_REFUSALS = {
+    "networks made outside": r"features/kernel.*MirroredStrategy.*inside `with strategy.scope",
+    "model made outside": r"AutoEncoder made outside.*inside `with strategy.scope",
+    "optimizer made outside": r"optimizer 'sgd\w*'.*inside `with strategy.scope",
+    "mixed_float16": r"LossScaleOptimizer.*2 replicas of a MirroredStrategy.*mixed_bfloat16",
+    "batch normalization": r"'batch_normalization'.*synchronized=True",
+    "jit_compile": r"jit_compile=True.*Leave it out",
+    "steps_per_execution": r"steps_per_execution=2.*Leave it out",
+    "gradient accumulation": r"gradient_accumulation_steps=2.*in a branch.*Leave it out",
+    "overwriting by averages": r"ema_overwrite_frequency=5.*in a branch.*Leave it out",
+    "clipping": r"global_clipnorm=1\.0.*Leave it out",
+    "clipping of the basis": r"clipnorm=1\.0.*Leave it out",
+    "validation split": r"validation_split.*Pass `validation_data`",
+    "generator": r"array or a `tf.data.Dataset`.*list_iterator",
+}
+
+
+def _start(output, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.models.distributed_training", str(output)],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _results(processes):
+    """What the programs wrote, by the files they were to write."""
+    for process in processes.values():
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+    return [json.loads(output.read_text()) for output in processes]
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory):
+    """What one device and two replicas of one process did."""
+    output = tmp_path_factory.mktemp("replicas") / "results.json"
+    return _results({output: _start(output)})[0]
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """What each of two processes did, and the model that the first one saved."""
+    folder = tmp_path_factory.mktemp("workers")
+    cluster = {"worker": [f"localhost:{_free_port()}" for _ in range(2)]}
+    processes = {}
+    for index in range(2):
+        task = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        output = folder / f"{index}.json"
+        processes[output] = _start(output, TF_CONFIG=task)
+    return _results(processes), folder / "model.keras"
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def _assert_same_training(result, expected):
+    assert len(result["steps"]) == len(expected["steps"]) >= 50
+    _assert_same_logs(result["steps"], expected["steps"])
+    _assert_same_logs([result["history"]], [expected["history"]])
+    for ours, theirs in zip(result["weights"], expected["weights"], strict=True):
+        error = np.linalg.norm(np.subtract(ours, theirs))
+        assert error <= _TOLERANCE * max(np.linalg.norm(theirs), 1e-3)
+    assert result["disagreement"] == 0
+
+
+def _assert_same_logs(result, expected):
+    for ours, theirs in zip(result, expected, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours.keys() - {_NOT_COMPARED, f"val_{_NOT_COMPARED}"}:
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=_TOLERANCE, err_msg=name)
+
+
+def _assert_same_axes(result, expected):
+    assert result["num_samples"] == expected["num_samples"]
+    for name in ("variance", "mean", "covariance"):
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(
+            result[name], expected[name], rtol=0, atol=_TOLERANCE * scale, err_msg=name
+        )
+    # Found by iterations, until they move little.
+    np.testing.assert_allclose(result["basis"], expected["basis"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_replicas_train_as_one_device(replicas, case):
+    _assert_same_training(replicas["two replicas"][case], replicas["one device"][case])
+
+
+def test_two_replicas_evaluate_and_find_axes_as_one_device(replicas):
+    result, expected = (
+        replicas[strategy][EVALUATED_CASE] for strategy in ("two replicas", "one device")
+    )
+    _assert_same_logs([result["evaluation"]], [expected["evaluation"]])
+    _assert_same_axes(result["axes"], expected["axes"])
+
+
+def test_an_image_that_one_replica_finds_bad_stops_all_before_anything_moves(replicas):
+    assert re.search(r"finite.*after training step 0.*no weight", replicas["bad batch"]["message"])
+    assert replicas["bad batch"]["moved"] == []
+
+
+@pytest.mark.parametrize("combination", _REFUSALS)
+def test_what_cannot_work_is_refused_with_the_way_out(replicas, combination):
+    assert re.search(_REFUSALS[combination], replicas["refusals"][combination])
+
+
+def test_two_workers_train_as_one_device(workers, replicas):
+    for result in workers[0]:
+        _assert_same_training(result["training"], replicas["one device"][EVALUATED_CASE])
+
+
+def test_two_workers_evaluate_and_find_axes_as_one_device(workers, replicas):
+    expected = replicas["one device"][EVALUATED_CASE]
+    for result in workers[0]:
+        _assert_same_logs([result["training"]["evaluation"]], [expected["evaluation"]])
+        _assert_same_axes(result["training"]["axes"], expected["axes"])
+    bases = [result["training"]["axes"]["basis"] for result in workers[0]]
+    assert bases[0] == bases[1]
+
+
+def test_an_image_that_one_worker_finds_bad_stops_both_before_anything_moves(workers):
+    for result in workers[0]:
+        assert re.search(r"finite.*after training step 0", result["bad batch"]["message"])
+        assert result["bad batch"]["moved"] == []
+
+
+def test_what_one_worker_saves_alone_is_loaded_on_one_device(workers):
+    model = keras.saving.load_model(workers[1])
+    assert model.decoder_centering == "none" and np.isfinite(model.basis.numpy()).all()
