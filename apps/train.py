@@ -152,6 +152,7 @@ def _new_model(image_shape: tuple[int, int, int]) -> StiefelRKM:
     model.compile(
         keras.optimizers.Adam(FLAGS.learning_rate, name="adam"),  # the tag of TensorBoard
         basis_optimizer=optimizers.CayleyAdam(FLAGS.basis_learning_rate),
+        nonfinite=FLAGS.nonfinite,
     )
     return model
 

@@ -79,6 +79,13 @@ UPDATE = flags.DEFINE_enum(
     ["simultaneous", "alternating"],
     "Whether basis and networks take their steps from one gradient.",
 )
+NONFINITE = flags.DEFINE_enum(
+    "nonfinite",
+    "raise",
+    ["raise", "skip"],
+    "Whether a loss or gradient that is not finite ends the training, or its step is left out and "
+    "counted. It reaches no weight.",
+)
 AXES = flags.DEFINE_enum(
     "axes",
     "ica",
@@ -148,6 +155,11 @@ flags.register_multi_flags_validator(
     ["strategy", "mixed_precision"],
     lambda values: values["strategy"] == "none" or values["mixed_precision"] != "mixed_float16",
     "mixed_float16 works on one device only; use mixed_bfloat16 with --strategy.",
+)
+flags.register_multi_flags_validator(
+    ["strategy", "nonfinite"],
+    lambda values: values["strategy"] == "none" or values["nonfinite"] == "raise",
+    "--nonfinite=skip works on one device only.",
 )
 flags.register_multi_flags_validator(
     ["latent_dim", "feature_dim"],

@@ -77,8 +77,9 @@ class AdversarialModel(LatentModel):
             for loss, variables in zip(losses, players, strict=True)
             for gradient in tape.gradient(loss, variables)
         ]
-        self.optimizer.apply(gradients, [*players[0], *players[1]])
-        return values
+        both = tf.stack([values["loss"], values["discriminator_loss"]])
+        skipped = self._apply(both, gradients, [*players[0], *players[1]])
+        return {**values, "skipped_steps": skipped}
 
 
 def discriminator_loss(real_logits, fake_logits, share):

@@ -77,6 +77,12 @@ def _unusable(model):
             "the loop of Keras loses the logs of replicas",
             "Leave it out",
         )
+    if model.nonfinite == "skip":
+        return (
+            '`nonfinite="skip"`',
+            "replicas would have to meet inside a branch, where they cannot",
+            'Use `nonfinite="raise"`',
+        )
     if model.jit_compile:
         return (
             "`jit_compile=True`",

@@ -14,6 +14,8 @@ from keras_rkm.samplers.drawing import row_seeds
 
 _KERAS_BATCH_SIZE = 32
 _EVALUATION_STEP = -1  # No training step has this number, nor its noise.
+_DIVERGED = "the loss or its gradient is not finite"
+_SKIPPED = "skipped_steps"
 
 
 class LatentModel(keras.Model):
@@ -57,6 +59,7 @@ class LatentModel(keras.Model):
         self.feature_dim = feature_dim
         self.latent_dim = int(latent_dim)
         self.seed = random.getrandbits(31) if seed is None else seed
+        self.nonfinite = "raise"  # until it is compiled
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.log_names}
         self.built = True  # with the layers that a subclass makes, none of which waits for data
 
@@ -145,17 +148,24 @@ class LatentModel(keras.Model):
         """
         return self.decode(latents)
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(self, optimizer="adam", nonfinite="raise", **kwargs):
         """Configures training.
 
         Args:
             optimizer: Optimizer or its name. Defaults to `"adam"`.
+            nonfinite: What a loss or a gradient that is not finite does, which reaches no weight in
+                either case. `"raise"`: `fit` ends with a FloatingPointError, and the model is as it
+                was after the last good step. `"skip"`: the step is left out and counted in the log
+                `skipped_steps`; `fit` ends if it is so for a whole epoch. With loss scaling, as
+                under `mixed_float16`, Keras skips such steps itself.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: If a `loss` or metrics are given; the model has its own.
+            ValueError: If a `loss` or metrics are given; the model has its own. If `nonfinite` is
+                unknown.
         """
+        check_choice("nonfinite", nonfinite, ("raise", "skip"))
         given = {key for key, value in kwargs.items() if value is not None}
         if unusable := given & {"loss", "loss_weights", "metrics", "weighted_metrics"}:
             raise ValueError(
@@ -163,15 +173,20 @@ class LatentModel(keras.Model):
                 f"{self._objective_arguments}. Received: {sorted(unusable)}. Leave them out."
             )
         distribution.check_model(self)
+        self.nonfinite = nonfinite
         with distribution.scope(self):
             super().compile(optimizer=optimizer, **kwargs)
+            if nonfinite == "skip":
+                self._skipped_steps = keras.metrics.Sum(name=_SKIPPED)
             distribution.check_compiled(self)
             # All variables exist: Keras would leave it to the first step, inside the compiled
             # function.
             self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
-        return self._compile_config.serialize() if self.compiled else {}
+        if not self.compiled:
+            return {}
+        return {**self._compile_config.serialize(), "nonfinite": self.nonfinite}
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -191,8 +206,8 @@ class LatentModel(keras.Model):
             ValueError: If the images, or those of `validation_data`, cannot be used, see
                 `keras_rkm.models.image_checks`; in a dataset when their batch comes, before it has
                 changed a weight. Also if there are no images, or sample weights.
-            FloatingPointError: With `jit_compile=True`, if a log is not finite; of a StiefelRKM
-                whenever the gradient of its basis is not.
+            FloatingPointError: If the loss or a gradient is not finite, see `compile`; with
+                `jit_compile=True` after such a step.
         """
         weights = {key for key in ("sample_weight", "class_weight") if kwargs.get(key) is not None}
         if weights:
@@ -206,6 +221,8 @@ class LatentModel(keras.Model):
         )
         if kwargs.get("validation_data") is not None:
             self._check_images(image_checks.images_of(kwargs["validation_data"]), min_images=1)
+        if self.nonfinite == "skip":
+            kwargs["callbacks"] = [*_as_list(kwargs.get("callbacks")), _StopOnSkippedEpoch()]
         self._before_fit(x)
         if self.jit_compile:  # XLA leaves out the checks in the graph
             stop = keras.callbacks.LambdaCallback(on_train_batch_end=_check_logs)
@@ -261,18 +278,30 @@ class LatentModel(keras.Model):
                         f"{message}, in a batch after training step "
                         f"{self.optimizer.iterations.numpy()}. It has changed no weight."
                     ) from None
+            if _DIVERGED in error.message:
+                raise FloatingPointError(
+                    f"Training diverged: {_DIVERGED}, after training step "
+                    f"{self.optimizer.iterations.numpy()}. It has changed no weight. Try a smaller "
+                    'learning rate or `clipnorm`, or leave such steps out by `nonfinite="skip"` in '
+                    "`compile`."
+                ) from error
             raise
 
     @property
     def metrics(self):
-        return list(self._trackers.values())
+        skipped = [self._skipped_steps] if self.nonfinite == "skip" else []
+        return [*self._trackers.values(), *skipped]
 
     def train_step(self, data):
         images, share, checks = self._checked_images(data)
         # Without it the step counts of the optimizers would go on beside a failed check.
         with tf.control_dependencies(checks):
+            tracked = self.non_trainable_weights
+            before = [tf.identity(weight) for weight in tracked]
             # A function of the step, so that a run that is resumed draws the same noise.
             values = self._step(images, share, self._noise_seed(self.optimizer.iterations))
+            if _replicas.num_replicas() == 1:
+                self._leave(values[_SKIPPED], tracked, before)
         return self._log(share, values)
 
     def test_step(self, data):
@@ -301,15 +330,65 @@ class LatentModel(keras.Model):
         with tf.GradientTape() as tape:
             values = self._values(images, share, noise_seed, training=True)
             loss = self.optimizer.scale_loss(values["loss"])
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return values
+        skipped = self._apply(values["loss"], tape.gradient(loss, variables), variables)
+        return {**values, _SKIPPED: skipped}
+
+    def _apply(self, loss, gradients, variables):
+        """Has the optimizer take a step, if all is finite; returns how many were skipped, 0 or 1.
+
+        On several replicas a step that is not finite fails here, before it changes a weight.
+
+        Args:
+            loss: Scalar, or several in a tensor.
+            gradients: List of tensors, None among them for weights without a gradient.
+            variables: List of the weights.
+        """
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # It looks itself.
+            self.optimizer.apply(gradients, variables)
+            return tf.zeros(())
+        # A sum of squares is finite if all terms are, and one pass over them.
+        sums = [tf.nn.l2_loss(g) for g in (loss, *gradients) if g is not None]
+        finite = tf.reduce_all(tf.math.is_finite([tf.cast(each, tf.float32) for each in sums]))
+        if _replicas.num_replicas() > 1:  # They cannot meet in a branch.
+            # The sum of the gradients waits for that of each replica.
+            with tf.control_dependencies([tf.debugging.Assert(finite, [_DIVERGED])]):
+                gradients = [g if g is None else tf.identity(g) for g in gradients]
+                self.optimizer.apply(gradients, variables)
+            return tf.zeros(())
+
+        def step():
+            self.optimizer.apply(gradients, variables)
+            return tf.zeros(())
+
+        return tf.cond(finite, step, lambda: tf.ones(()))
+
+    def _leave(self, skipped, weights, values):
+        """Undoes what a skipped step did to tracked weights, or ends the training there."""
+
+        def undo():
+            for weight, value in zip(weights, values, strict=True):
+                weight.assign(value)
+            return tf.constant(True)
+
+        undone = tf.cond(skipped > 0, undo, lambda: tf.constant(True))
+        if self.nonfinite == "raise":
+            with tf.control_dependencies([undone]):
+                tf.debugging.Assert(tf.equal(skipped, 0), [_DIVERGED])
 
     def _log(self, share, values):
-        values = _replicas.totals(values)
+        skipped = values.pop(_SKIPPED, None)
+        values, weight = _replicas.totals(values), share.weight
+        if self.nonfinite == "skip" and skipped is not None:
+            self._skipped_steps.update_state(skipped)
+            values = {name: tf.where(skipped > 0, 0.0, value) for name, value in values.items()}
+            weight = tf.where(skipped > 0, 0.0, weight)
         for name, tracker in self._trackers.items():
             # Weighted, so that a small last batch counts by its images.
-            tracker.update_state(values[name], sample_weight=share.weight)
-        return _replicas.as_logs(self.get_metrics_result())
+            tracker.update_state(values[name], sample_weight=weight)
+        logs = self.get_metrics_result()
+        if skipped is None:  # of images that it is not trained on
+            logs.pop(_SKIPPED, None)
+        return _replicas.as_logs(logs)
 
     def _encoder_features(self, images, training=False):
         """Returns the features, `(batch, feature_dim)`, in full precision."""
@@ -403,4 +482,22 @@ def _check_logs(batch, logs):
             raise FloatingPointError(
                 f"Training diverged, or its images are not finite: {name} is {value} in batch "
                 f"{batch}. Go on from a model that was saved before."
+            )
+
+
+class _StopOnSkippedEpoch(keras.callbacks.Callback):
+    """Ends a training that goes on without taking a step."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._num_steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._num_steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._num_steps and logs[_SKIPPED] >= self._num_steps:
+            raise FloatingPointError(
+                f"Training diverged: all steps of epoch {epoch + 1} were skipped, since a loss or "
+                "a gradient was not finite. Go on from a model that was saved before, with a "
+                "smaller learning rate."
             )

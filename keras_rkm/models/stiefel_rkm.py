@@ -1,6 +1,5 @@
 """The Stiefel-Restricted Kernel Machine."""
 
-import contextlib
 import functools
 from typing import NamedTuple
 
@@ -249,7 +248,8 @@ class StiefelRKM(ReconstructingModel):
             optimizer: Optimizer of the networks, or its name. Defaults to `"adam"`.
             basis_optimizer: Optimizer of U. Defaults to `CayleyAdam()`, whose learning rate is
                 1e-2; docs/objective.md says why U wants another one than the networks.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in
+            **kwargs: `nonfinite`, `"raise"` or `"skip"`, as of `LatentModel.compile`;
+                `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in
                 `keras.Model.compile`.
 
         Raises:
@@ -268,19 +268,6 @@ class StiefelRKM(ReconstructingModel):
     def _before_fit(self, data):
         # The axes of the last `fit_principal_axes` are no more.
         self._feature_variance.assign(0.0)
-
-    @contextlib.contextmanager
-    def _clear_errors(self):
-        try:
-            with super()._clear_errors():
-                yield
-        except tf.errors.InvalidArgumentError as error:
-            if "not invertible" in error.message:  # what a NaN in the gradient of U comes to
-                raise FloatingPointError(
-                    "Training diverged: the gradient of the basis is not finite. Try a smaller "
-                    "learning rate or `clipnorm`, from a model that was saved before."
-                ) from error
-            raise
 
     def fit_principal_axes(self, data, method="rotate", *, batch_size=256, seed=0):
         """Chooses the columns of U, by default the principal axes, in one pass over `data`.
@@ -423,20 +410,21 @@ class StiefelRKM(ReconstructingModel):
             # The features do not depend on U: both gradients share them.
             features = self._features(images, True)
             with tape.stop_recording():
-                self._basis_step(images, features, basis, share, noise_seed)
+                skipped = self._basis_step(images, features, basis, share, noise_seed)
             values = self._objective(images, *features, share, noise_seed)
             loss = self.optimizer.scale_loss(values.loss)
         if networks:
-            self.optimizer.apply(tape.gradient(loss, networks), networks)
-        return values._asdict()
+            gradients = tape.gradient(loss, networks)
+            skipped = tf.maximum(skipped, self._apply(values.loss, gradients, networks))
+        return {**values._asdict(), "skipped_steps": skipped}
 
     def _basis_step(self, images, features, basis, share, noise_seed):
         if not basis:
-            return
+            return tf.zeros(())
         with tf.GradientTape() as tape:
             values = self._objective(images, *features, share, noise_seed)
             loss = self.optimizer.scale_loss(values.loss)
-        self.optimizer.apply(tape.gradient(loss, basis), basis)
+        return self._apply(values.loss, tape.gradient(loss, basis), basis)
 
     def _features(self, images, training=False):
         """Returns phi(x), `(batch, feature_dim)`, and their mean, `(feature_dim,)`."""

@@ -596,11 +596,52 @@ def test_a_batch_with_nan_stops_training_before_it_changes_a_weight():
     _assert_equal_weights(model, reference)
 
 
-def test_a_gradient_of_the_basis_that_is_not_finite_is_an_error():
-    model = _model()
-    model.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
-    with pytest.raises(FloatingPointError, match="gradient of the basis is not finite"):
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_a_gradient_that_is_not_finite_is_an_error_and_reaches_no_weight(update):
+    model, reference = _model(update=update), _model(update=update)
+    for each in (model, reference):
+        each.fit(_images(32), batch_size=16, verbose=0)
+        each.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
+    with pytest.raises(FloatingPointError, match="not finite, after training step 2. It has"):
         model.fit(_images(), verbose=0)
+    _assert_equal_weights(model, reference)
+    assert np.isfinite(model.feature_mean).all()
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_steps_that_are_not_finite_are_skipped_and_counted_if_asked_for(update):
+    images = _images(64)
+    images[40] *= 1e30  # the third batch of 16: its squared error overflows
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(16)
+    options = {"reconstruction_loss": "mean_squared_error", "update": update, "compiled": False}
+    model, reference = _model(**options), _model(**options)
+    model.compile(nonfinite="skip")
+    reference.compile()
+    logs = model.fit(batches, validation_data=batches.take(2), verbose=0, shuffle=False).history
+    good = batches.enumerate().filter(lambda number, _: number != 2).map(lambda _, batch: batch)
+    expected = reference.fit(good, verbose=0, shuffle=False).history
+    assert logs["skipped_steps"] == [1.0]
+    assert "val_skipped_steps" not in logs
+    assert logs["loss"] == expected["loss"]
+    _assert_equal_weights(model, reference)
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_an_epoch_of_skipped_steps_alone_ends_the_training():
+    model = _model(compiled=False)
+    model.compile(nonfinite="skip")
+    model.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
+    with pytest.raises(FloatingPointError, match="all steps of epoch 1 were skipped"):
+        model.fit(_images(32), batch_size=16, epochs=2, verbose=0)
+
+
+def test_what_to_do_with_steps_that_are_not_finite_is_saved(tmp_path):
+    model = _model(compiled=False)
+    with pytest.raises(ValueError, match="`nonfinite` must be"):
+        model.compile(nonfinite="ignore")
+    model.compile(nonfinite="skip")
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").nonfinite == "skip"
 
 
 def test_images_of_a_later_batch_must_lie_in_the_unit_range_too():
