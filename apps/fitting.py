@@ -8,8 +8,7 @@ from keras_rkm.models import StiefelRKM
 
 from .errors import INTERRUPT_STATUS, CommandError, describe
 from .run_folder import RunFolder
-
-_NUM_SPECTRUM_IMAGES = 256
+from .summaries import training_callbacks
 
 
 def fit(
@@ -84,20 +83,7 @@ def fit(
 def _summaries(
     folder: RunFolder, held_out: Dataset, evaluate_every: int
 ) -> list[keras.callbacks.Callback]:
-    images = next(iter(held_out.batches(_NUM_SPECTRUM_IMAGES, shuffle=False)))
-    log_dir = str(folder.tensorboard_dir)
-    spectrum = [callbacks.LatentSpectrum(log_dir, images)] if len(images) > 1 else []
-    summaries = [
-        keras.callbacks.TensorBoard(log_dir, write_graph=False),
-        *spectrum,
-        callbacks.BasisSummary(log_dir),
-    ]
-    if evaluate_every:
-        factors = held_out.factor_arguments()
-        summaries.append(
-            callbacks.EvaluationSummary(log_dir, held_out.images, **factors, every=evaluate_every)
-        )
-    return summaries
+    return training_callbacks(folder, held_out, evaluate_every)
 
 
 class _Checkpoints(keras.callbacks.Callback):

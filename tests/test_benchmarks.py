@@ -22,6 +22,7 @@ _PROGRAMS = (
     "out_of_distribution",
     "principal_axes_memory",
     "serving_throughput",
+    "tensorboard_cost",
     "train_classifier",
     "training_step",
 )
@@ -225,6 +226,23 @@ def test_generation_metrics_time_every_measure():
     ]
     assert min(_floats(rows, "CPU seconds")) > 0
     assert min(_floats(rows, "peak MiB so far")) > 100
+
+
+def test_tensorboard_cost_counts_what_the_callbacks_take():
+    rows, one_by_one = _tables(
+        "tensorboard_cost",
+        *("--num_images=32", "--num_held_out=20", "--image_size=16", "--capacity=2"),
+        *("--feature_dim=8", "--latent_dim=2", "--batch_size=16", "--epochs=2", "--repeats=1"),
+        "--max_share=1",
+    )
+    assert [row["callbacks"] for row in rows] == ["none", "summary_callbacks"]
+    without, with_them = _floats(rows, "CPU s in them")
+    assert without < 0.05 < with_them
+    total = _floats(rows, "CPU s")[1]
+    share = 100 * with_them / (total - with_them)
+    assert _floats(rows, "share of the training %")[1] == pytest.approx(share, rel=0.01)
+    assert sum(_floats(one_by_one, "CPU s")) == pytest.approx(with_them, rel=0.01)
+    assert len(one_by_one) == 6
 
 
 def test_wrong_flag_is_a_usage_error():
