@@ -5,7 +5,8 @@
 A study file names the images, the budget, the methods with their settings, and the seeds. All
 methods get the same networks, images, steps and numbers of settings. A study that was interrupted
 goes on where it was: the same command again. The folder then holds results.csv with every number,
-report.md with means, spreads and differences, and a folder for each model.
+report.md with means, spreads and differences, a folder for each model, and tensorboard/, where
+TensorBoard compares them all.
 """
 
 import os
@@ -87,6 +88,7 @@ def _run(
             failed.append(each)
         else:
             results[each.cell] = each.result
+            comparison.write_cell_trial(each.cell, each.result, folder)
         minutes = (time.monotonic() - start) / 60
         ending = f"failed: {each.error}" if each.error else "done"
         print(

@@ -18,10 +18,9 @@ import tensorflow as tf
 from absl import flags
 
 from keras_rkm.datasets import Dataset
-from keras_rkm.models import StiefelRKM
-from keras_rkm.samplers import Sampler
 
 from . import errors
+from .energy_scores import score_function
 from .run_folder import write_atomically
 from .run_inputs import (
     check_is_rkm,
@@ -59,7 +58,7 @@ def main(argv):
     dataset, split = load_images(DATASET, model.image_shape, num_images=NUM_IMAGES.value)
     name = re.sub(r"[^\w.-]+", "-", f"energy-{dataset.name}-{split}")
     output = output_path(OUTPUT.value, RUN.value, name, ".csv")
-    score = _score_function(model, sampler)
+    score = score_function(model, sampler)
     score = tf.function(score, autograph=False, reduce_retracing=True)
     batches: list[Scores] = []
     write_atomically(output, lambda path: _write(path, dataset, score, batches))
@@ -68,22 +67,6 @@ def main(argv):
     if sampler is None:
         print(f"There is no sampler in '{RUN.value}', so no likelihood of the latents.")
     print(f"Wrote '{output}'.")
-
-
-def _score_function(model: StiefelRKM, sampler: Sampler | None) -> Callable:
-    def score(images):
-        terms, weight = model.energy_terms(images), model.reconstruction_weight
-        scores = {
-            "energy": weight * terms.reconstruction + terms.pca,
-            "energy_above_floor": weight * (terms.reconstruction - terms.floor) + terms.pca,
-            "reconstruction_error": terms.reconstruction,
-            "pca_error": terms.pca,
-        }
-        if sampler is not None:
-            scores["negative_log_likelihood"] = -sampler.log_prob(model.encode(images))
-        return scores
-
-    return score
 
 
 def _write(path: Path, dataset: Dataset, score: Callable, batches: list[Scores]) -> None:

@@ -16,8 +16,7 @@ from .errors import CommandError, describe
 from .run_folder import RunFolder
 from .stop_signals import StopSignals
 from .strategy import GONE
-
-_NUM_SPECTRUM_IMAGES = 256
+from .summaries import training_callbacks
 
 
 def fit(
@@ -138,20 +137,7 @@ def explained(folder: RunFolder, checkpoints: SaveCheckpoints | None = None) -> 
 def _summaries(
     folder: RunFolder, held_out: Dataset, evaluate_every: int
 ) -> list[keras.callbacks.Callback]:
-    images = next(iter(held_out.batches(_NUM_SPECTRUM_IMAGES, shuffle=False)))
-    log_dir = str(folder.tensorboard_dir)
-    spectrum = [callbacks.LatentSpectrum(log_dir, images)] if len(images) > 1 else []
-    summaries = [
-        keras.callbacks.TensorBoard(log_dir, write_graph=False),
-        *spectrum,
-        callbacks.BasisSummary(log_dir),
-    ]
-    if evaluate_every:
-        factors = held_out.factor_arguments()
-        summaries.append(
-            callbacks.EvaluationSummary(log_dir, held_out.images, **factors, every=evaluate_every)
-        )
-    return summaries
+    return training_callbacks(folder, held_out, evaluate_every)
 
 
 class _StopOnNonFinite(callbacks.StopOnNonFinite):

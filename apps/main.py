@@ -24,6 +24,7 @@ COMMANDS = {
     "explore": "write a page with a slider for each axis of a run, which opens in any browser",
     "energy": "score images by the energy of a run, and write a CSV file",
     "evaluate": "measure a run: reconstruction, disentanglement, generation, orthogonality",
+    "report": "write a report of a run, as Markdown and as one HTML file",
     "compare": "train and measure the methods of a study file, and write a report",
     "export": "export a run for TensorFlow Serving",
     "client": "ask a TensorFlow Serving for images, latents or traversals",

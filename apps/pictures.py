@@ -8,6 +8,7 @@ import numpy as np
 from keras_rkm import visualization
 from keras_rkm.models import StiefelRKM
 from keras_rkm.samplers import Sampler
+from keras_rkm.visualization import pixels
 
 from .run_folder import RunFolder
 
@@ -103,11 +104,6 @@ def traversal_animation(traversal: Traversal) -> np.ndarray:
         traversal.images, labels=traversal.labels, step_labels=traversal.step_labels
     )
     return np.concatenate([frames, frames[-2:0:-1]])
-
-
-def pixels(images) -> np.ndarray:
-    """Float images as uint8; what a decoder gives beyond [0, 1] is cut off."""
-    return np.round(255 * np.clip(np.asarray(images, "float32"), 0, 1)).astype("uint8")
 
 
 def _ratio(model: StiefelRKM) -> np.ndarray:

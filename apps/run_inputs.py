@@ -146,7 +146,14 @@ def load_images(
 
 
 def load_held_out(run: str, *, data_dir: str | None = None, download: bool = False) -> Dataset:
-    """The images that were held out of the training of a run, found again by its flags.
+    """The images that were held out of the training of a run; as of `load_run_images`."""
+    return load_run_images(run, data_dir=data_dir, download=download)[1]
+
+
+def load_run_images(
+    run: str, *, data_dir: str | None = None, download: bool = False
+) -> tuple[Dataset, Dataset]:
+    """The images that a run was trained on, and those held out, found again by its flags.
 
     Args:
         run: Str, the value of `--run`.
@@ -174,7 +181,7 @@ def load_held_out(run: str, *, data_dir: str | None = None, download: bool = Fal
             f"'{folder.flags_file}' is damaged: {missing}. Choose the images by --dataset."
         ) from error
     data_dir = data_dir or told.get("data_dir")
-    return load_train_and_held_out(name, **options, data_dir=data_dir, download=download)[1]
+    return load_train_and_held_out(name, **options, data_dir=data_dir, download=download)
 
 
 def check_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> None:

@@ -23,7 +23,7 @@ from keras_rkm import networks, optimizers, samplers
 from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 
-from . import errors, pictures, train_flags
+from . import errors, pictures, summaries, train_flags
 from .data import load_train_and_held_out, parse_ranges
 from .fitting import explained, fit
 from .flag_files import adopt_flags, write_flags
@@ -209,6 +209,7 @@ def _finish(
     print(f"Held out: {', '.join(f'{name} {value:.4g}' for name, value in losses.items())}.")
     images = next(iter(held_out_batches)).numpy()
     names = pictures.draw_all(folder, model, sampler, images, seed=FLAGS.seed)
+    summaries.write_final(folder, losses, names, num_steps)
     print(f"Wrote '{folder.path}': model.keras, metrics.json, {', '.join(names)} and more.")
 
 

@@ -136,6 +136,14 @@ EVALUATE_EVERY = flags.DEFINE_integer(
     "Epochs between measures of the held-out images in TensorBoard, some seconds each; 0 for none.",
     lower_bound=0,
 )
+SUMMARY_SHARE = flags.DEFINE_float(
+    "summary_share",
+    0.02,
+    "Most of the training time that spectrum, pictures and latents in TensorBoard may take; epochs "
+    "for which there is no time are left out. 0 for none of them, 1 for no limit.",
+    lower_bound=0,
+    upper_bound=1,
+)
 # What repeats a run; where it goes, on which devices, and whether it goes on are no part of it.
 RUN_FLAGS = tuple(flag.name for flag in flags.FLAGS.get_flags_for_module(__name__))
 
@@ -149,6 +157,9 @@ STRATEGY = flags.DEFINE_enum(
     strategy.NAMES,
     "Train on one device, on all devices of this machine, or on those of the workers that "
     "TF_CONFIG names. --batch_size counts the images on all of them.",
+)
+PROFILE_STEPS = flags.DEFINE_list(
+    "profile_steps", None, "First and last step of this start to profile for TensorBoard: 10,20."
 )
 
 flags.register_multi_flags_validator(
@@ -175,6 +186,18 @@ flags.register_validator(
     "image_size",
     lambda size: size is None or size % 4 == 0,
     "it must be divisible by 4, since two convolutions halve the images.",
+)
+
+
+def _are_steps(texts) -> bool:
+    if texts is None:
+        return True
+    numbers = [int(text) for text in texts if text.isdecimal()]
+    return len(numbers) == len(texts) == 2 and 0 < numbers[0] <= numbers[1]
+
+
+flags.register_validator(
+    "profile_steps", _are_steps, "it takes two steps, the first from 1 on, such as 10,20."
 )
 
 

@@ -16,6 +16,7 @@ ALLOWED = {
     "constraints": {"manifolds"},
     "optimizers": {"manifolds", "constraints"},
     "layers": {"constraints"},
+    "documents": set(),
     "networks": set(),
     "losses": set(),
     "rotations": set(),
@@ -24,7 +25,7 @@ ALLOWED = {
     "metrics": {"manifolds"},
     "visualization": set(),
     "evaluation": {"metrics", "samplers", "visualization"},
-    "callbacks": {"evaluation", "metrics", "samplers"},
+    "callbacks": {"evaluation", "manifolds", "metrics", "samplers", "visualization"},
     "checkpoints": set(),
     "datasets": set(),
     "comparison": {

@@ -29,6 +29,7 @@ _PROGRAMS = (
     "principal_axes_memory",
     "serving_throughput",
     "streaming",
+    "tensorboard_cost",
     "train_classifier",
     "training_step",
 )
@@ -280,6 +281,24 @@ def test_kill_and_resume_kills_and_finds_no_difference():
     kills, summary = _tables("kill_and_resume", "--kills=1", "--epochs=1", "--seed=9")
     assert [(row["training"], row["kill"]) for row in kills] == [("1", "1")]
     assert (summary[0]["kills"], summary[0]["not bit-identical"]) == ("1", "0")
+
+
+@pytest.mark.slow
+def test_tensorboard_cost_counts_what_the_callbacks_take():
+    rows, one_by_one = _tables(
+        "tensorboard_cost",
+        *("--num_images=32", "--num_held_out=20", "--image_size=16", "--capacity=2"),
+        *("--feature_dim=8", "--latent_dim=2", "--batch_size=16", "--epochs=2", "--repeats=1"),
+        "--max_share=1",
+    )
+    assert [row["callbacks"] for row in rows] == ["none", "summary_callbacks"]
+    without, with_them = _floats(rows, "CPU s in them")
+    assert without < 0.05 < with_them
+    total = _floats(rows, "CPU s")[1]
+    share = 100 * with_them / (total - with_them)
+    assert _floats(rows, "share of the training %")[1] == pytest.approx(share, rel=0.01)
+    assert sum(_floats(one_by_one, "CPU s")) == pytest.approx(with_them, rel=0.01)
+    assert len(one_by_one) == 6
 
 
 def test_wrong_flag_is_a_usage_error():

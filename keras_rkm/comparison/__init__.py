@@ -5,6 +5,7 @@ from .gallery import write_gallery
 from .report import Choice, choose, paired_interval, to_markdown, write_csv
 from .runner import Finished, run_cells
 from .study import Cell, Study, StudyError, parse_study, read_study
+from .trials import write_cell_trial
 
 __all__ = [
     "Cell",
@@ -19,6 +20,7 @@ __all__ = [
     "read_study",
     "run_cells",
     "to_markdown",
+    "write_cell_trial",
     "write_csv",
     "write_gallery",
 ]

@@ -87,7 +87,7 @@ def write_csv(study: Study, results: Results, path: Path) -> None:
                 "seed": cell.seed,
                 "tuning": int(cell.seed in tuning_seeds),
             }
-            for row in [*result["rows"], *_cost_rows(result)]:
+            for row in [*result["rows"], *cost_rows(result)]:
                 writer.writerow({**known, **row, "value": f"{row['value']:.6g}"})
 
 
@@ -108,7 +108,7 @@ def to_markdown(study: Study, results: Results, choices: Mapping[str, Choice], c
         _key(row): row["direction"]
         for seeds in reported.values()
         for result in seeds.values()
-        for row in [*result["rows"], *_cost_rows(result)]
+        for row in [*result["rows"], *cost_rows(result)]
     }
     parts = [
         f"# {study.name}",
@@ -132,7 +132,8 @@ def to_markdown(study: Study, results: Results, choices: Mapping[str, Choice], c
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _cost_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def cost_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a model costs, as rows like those of its scores."""
     costs = {"parameters": result["num_parameters"]}
     if result["seconds_per_step"] is not None:  # of very few steps
         costs["milliseconds_per_step"] = 1e3 * result["seconds_per_step"]
@@ -157,7 +158,7 @@ def _values(seeds: Mapping[int, Mapping], choice: Choice) -> dict[tuple, dict[in
     """Values by seed of every score, in the rotation of choice."""
     found: dict[tuple, dict[int, float]] = {}
     for seed, result in seeds.items():
-        for row in [*result["rows"], *_cost_rows(result)]:
+        for row in [*result["rows"], *cost_rows(result)]:
             if row["rotation"] in (None, choice.rotation):
                 found.setdefault(_key(row), {})[seed] = row["value"]
     return found
@@ -301,7 +302,7 @@ def _by_rotation(seeds: Mapping[int, Mapping]) -> dict[tuple, dict[str | None, l
     """The numbers of all seeds by score and rotation."""
     found: dict[tuple, dict[str | None, list[float]]] = {}
     for result in seeds.values():
-        for row in [*result["rows"], *_cost_rows(result)]:
+        for row in [*result["rows"], *cost_rows(result)]:
             found.setdefault(_key(row), {}).setdefault(row["rotation"], []).append(row["value"])
     return found
 

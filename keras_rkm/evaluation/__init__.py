@@ -14,6 +14,7 @@
 """
 
 from .evaluating import evaluate
+from .hparams import write_trial
 from .measures import MEASURES, PRESETS, Preset
 from .results import Evaluation, Measured
 from .summaries import importance_picture, write_summaries
@@ -27,4 +28,5 @@ __all__ = [
     "evaluate",
     "importance_picture",
     "write_summaries",
+    "write_trial",
 ]

@@ -10,6 +10,7 @@ precision_recall: precision 0.86 (higher is better), recall 0.886 (higher is bet
 num_neighbours 3, num_real 500, num_generated 500, num_features 8
 """
 
+from .copying import DataCopyingReport, closer_share, data_copying
 from .disentanglement import (
     DisentanglementReport,
     RotationControlReport,
@@ -43,6 +44,7 @@ from .manifold_estimates import (
     density_coverage,
     precision_recall,
 )
+from .neighbours import nearest_rows
 from .orthogonality import OrthogonalityReport, orthogonality_of_variation
 from .orthonormality import OrthonormalityError
 from .reconstruction import ReconstructionReport, reconstruction_error
@@ -51,6 +53,7 @@ from .sliced_wasserstein import SlicedWassersteinReport, sliced_wasserstein_dist
 
 __all__ = [
     "INCEPTION_MODES",
+    "DataCopyingReport",
     "DensityCoverageReport",
     "DisentanglementReport",
     "FeatureStatistics",
@@ -69,6 +72,8 @@ __all__ = [
     "SpreadReport",
     "beta_vae_score",
     "bootstrap_interval",
+    "closer_share",
+    "data_copying",
     "dci",
     "density_coverage",
     "extract_features",
@@ -82,6 +87,7 @@ __all__ = [
     "laplacian_sliced_wasserstein_distance",
     "modularity",
     "mutual_information_gap",
+    "nearest_rows",
     "orthogonality_of_variation",
     "penultimate_features",
     "precision_recall",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-_COLORS = ("#3264a8", "#d9822b")
+from .figures import COLORS, clean, drawn, new_figure
 
 
 def spectrum_plot(explained_variance_ratio) -> np.ndarray:
@@ -34,22 +34,22 @@ def spectrum_plot(explained_variance_ratio) -> np.ndarray:
             "`explained_variance_ratio` must lie in [0, 1]. Received: values from "
             f"{ratio.min():.3g} to {ratio.max():.3g}. Divide the variances by their sum."
         )
-    figure = _new_figure(width=6.4, height=3.6)
+    figure = new_figure(width=6.4, height=3.6)
     axes = figure.add_subplot()
     numbers = np.arange(1, ratio.size + 1)
-    bars = axes.bar(numbers, 100 * ratio, color=_COLORS[0], width=0.75, label="each axis")
+    bars = axes.bar(numbers, 100 * ratio, color=COLORS[0], width=0.75, label="each axis")
     if ratio.size <= 16:
         axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
     total = 100 * np.cumsum(ratio)
     # From the second axis on: at the first it would cross out the number on the bar.
-    axes.plot(numbers[1:], total[1:], color=_COLORS[1], marker="o", markersize=3, label="together")
+    axes.plot(numbers[1:], total[1:], color=COLORS[1], marker="o", markersize=3, label="together")
     axes.set(xlabel="principal axis", ylabel="explained variance, %")
     axes.set_xlim(0.4, ratio.size + 0.6)
     axes.set_ylim(0, 1.1 * max(total[-1], 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))
     axes.legend(frameon=False, fontsize=9, loc="center right")
-    _clean(axes)
-    return _drawn(figure)
+    clean(axes)
+    return drawn(figure)
 
 
 def training_curves(history: Mapping[str, Sequence[float]]) -> np.ndarray:
@@ -82,13 +82,13 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> np.ndarray:
         )
     num_columns = min(len(names), 3)
     num_rows = math.ceil(len(names) / num_columns)
-    figure = _new_figure(width=max(3.6 * num_columns, 5.2), height=3.0 * num_rows)
+    figure = new_figure(width=max(3.6 * num_columns, 5.2), height=3.0 * num_rows)
     for index, name in enumerate(names):
         axes = figure.add_subplot(num_rows, num_columns, index + 1)
         _draw_metric(axes, name, history, num_epochs)
         if index + num_columns >= len(names):
             axes.set_xlabel("epoch")
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def heat_maps(
@@ -130,59 +130,37 @@ def heat_maps(
             f"{len(matrices)} matrices, labels of {shape[0]} rows and {shape[1]} columns."
         )
     panel_width = max(3.0, 0.55 * shape[1] + 1.6)
-    figure = _new_figure(len(matrices) * panel_width, max(2.6, 0.32 * shape[0] + 1.6))
+    figure = new_figure(len(matrices) * panel_width, max(2.6, 0.32 * shape[0] + 1.6))
     for index, (title, matrix) in enumerate(matrices.items()):
         axes = figure.add_subplot(1, len(matrices), index + 1)
         _draw_matrix(axes, matrix)
         axes.set_title(title, fontsize=10)
         axes.set_xticks(range(shape[1]), column_labels, rotation=45, ha="right", fontsize=8)
         axes.set_yticks(range(shape[0]), row_labels if index == 0 else [""] * shape[0], fontsize=8)
-    return _drawn(figure)
-
-
-def _new_figure(width: float, height: float):
-    """A Matplotlib figure of its own: pyplot would keep it alive and pick a window system."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _drawn(figure) -> np.ndarray:
-    figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba())[..., :3]
-
-
-def _clean(axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=9)
+    return drawn(figure)
 
 
 def _draw_metric(axes, name: str, history: Mapping[str, Sequence[float]], num_epochs: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    drawn = []
+    parts = []
     for key, label, color in zip(
-        (name, f"val_{name}"), ("training", "validation"), _COLORS, strict=True
+        (name, f"val_{name}"), ("training", "validation"), COLORS[:2], strict=True
     ):
         values = np.asarray(history.get(key, ()), dtype="float64")
         if values.size:
             epochs = (num_epochs // values.size) * np.arange(1, values.size + 1)
             marker = "o" if values.size < 20 else None
             axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
-            drawn.append(values[np.isfinite(values)])
-    finite = np.concatenate(drawn) if drawn else np.empty(0)
+            parts.append(values[np.isfinite(values)])
+    finite = np.concatenate(parts) if parts else np.empty(0)
     if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
         axes.set_yscale("log")
     axes.set_title(name.replace("_", " "), fontsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    if len(drawn) > 1:
+    if len(parts) > 1:
         axes.legend(frameon=False, fontsize=9)
-    _clean(axes)
+    clean(axes)
 
 
 def _checked_matrix(title: str, array, shape: tuple[int, int]) -> np.ndarray:
@@ -204,6 +182,6 @@ def _draw_matrix(axes, matrix: np.ndarray) -> None:
     axes.imshow(matrix, cmap="Blues", vmin=0, vmax=largest or 1, aspect="auto")
     for row, column in np.argwhere(matrix >= largest / 2) if largest else ():
         corner = column - 0.5, row - 0.5
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=_COLORS[1], linewidth=1.2))
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLORS[1], linewidth=1.2))
     axes.tick_params(length=0)
     axes.spines[:].set_color("0.8")

@@ -5,6 +5,9 @@ import re
 import shutil
 
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 STUDY = """
 seeds = [0, 1]
@@ -82,10 +85,37 @@ def test_study_is_run_reported_and_not_repeated(compare, study_file, kept):
     assert {row["method"] for row in rows} == {"St-RKM", "VAE"}
     times = {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
     assert len(times) == 8
+    _assert_trials(kept, rows)
     again = compare(study_file, kept, "--images=dsprites_like")
     assert again.status == 0, again.err
     assert times == {path: path.stat().st_mtime_ns for path in kept.rglob("result.json")}
     assert (kept / "report.md").read_text() == report
+
+
+def _assert_trials(folder, rows):
+    """Every model is a trial for TensorBoard, with the numbers of results.csv."""
+    trials = sorted((folder / "tensorboard").glob("*/*"))
+    assert len(trials) == 8
+    trial = folder / "tensorboard" / "vae" / "setting-1-seed-5"
+    accumulator = EventAccumulator(str(trial), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    metadata = accumulator.SummaryMetadata("_hparams_/session_start_info")
+    data = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+    values = data.session_start_info.hparams
+    assert values["method"].string_value == "VAE"
+    assert values["beta"].number_value == 2.0
+    assert values["seed"].number_value == 5
+    own = {
+        (row["measure"], row["score"], row["rotation"], row["sampler"]): float(row["value"])
+        for row in rows
+        if row["method"] == "VAE" and row["setting"] == '{"beta": 2.0}' and row["seed"] == "5"
+    }
+    tags = {tag for tag in accumulator.Tags()["tensors"] if not tag.startswith("_hparams_")}
+    assert tags == {"/".join(filter(None, key)) for key in own}
+    assert "disentanglement/dci_lasso/disentanglement/random" in tags
+    for key, value in own.items():
+        (event,) = accumulator.Tensors("/".join(filter(None, key)))
+        assert float(tf.make_ndarray(event.tensor_proto)) == pytest.approx(value, rel=1e-4)
 
 
 def test_study_that_lost_a_cell_runs_that_one_alone(compare, study_file, kept, tmp_path):

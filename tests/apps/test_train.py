@@ -10,8 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from apps import train
 from apps.run_folder import RunFolder
@@ -48,7 +50,9 @@ def _metrics(folder):
 def test_run_folder_holds_all_that_is_promised(finished):
     files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     events = {name for name in files if name.startswith("tensorboard")}
-    assert {name.split("/")[1] for name in events} == {"basis", "latents", "train", "validation"}
+    assert {name.split("/")[1] for name in events} == {
+        *("basis", "final", "latents", "pictures", "projector", "scatter", "train", "validation"),
+    }
     assert files - events == {
         "checkpoints/step_00000006.keras",
         "checkpoints/step_00000012.keras",
@@ -234,3 +238,54 @@ def test_evaluations_while_training_are_those_asked_for(train_run, tmp_path):
 
 def test_training_is_not_evaluated_by_default(finished):
     assert not (finished / "tensorboard" / "evaluation").exists()
+
+
+def _tags(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return accumulator, set(accumulator.Tags()["tensors"])
+
+
+def test_finished_run_is_a_trial_with_its_flags_scores_and_pictures(finished):
+    accumulator, tags = _tags(finished / "tensorboard" / "final")
+    metadata = accumulator.SummaryMetadata("_hparams_/session_start_info")
+    data = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+    values = data.session_start_info.hparams
+    assert values["latent_dim"].number_value == 3
+    assert values["dataset"].string_value == "dsprites_like"
+    assert {"samples", "traversal", "reconstructions", "spectrum", "training_curves"} < tags
+    (event,) = accumulator.Tensors("loss")
+    assert event.step == 18
+    assert float(tf.make_ndarray(event.tensor_proto)) == pytest.approx(_metrics(finished)["loss"])
+    (event,) = accumulator.Tensors("samples")
+    drawn = tf.io.decode_png(event.tensor_proto.string_val[2]).numpy()
+    with Image.open(finished / "samples.png") as picture:
+        np.testing.assert_array_equal(drawn, np.asarray(picture))
+
+
+def test_pictures_for_tensorboard_change_nothing_of_the_run(finished, train_run, tmp_path):
+    # A run of seconds has no time for them by default.
+    assert "samples" not in _tags(finished / "tensorboard" / "pictures")[1]
+    folder = tmp_path / "run"
+    result = train_run(folder, "--epochs=3", "--summary_share=1", "--profile_steps=2,3")
+    assert result.status == 0, result.err
+    _assert_same_run(folder, finished)
+    log_dir = folder / "tensorboard"
+    strips = {f"traversal/axis_{number}" for number in (1, 2, 3)}
+    accumulator, tags = _tags(log_dir / "pictures")
+    assert tags == {"reconstructions", "samples", *strips}
+    assert [event.step for event in accumulator.Tensors("samples")] == [0, 1, 2]
+    assert _tags(log_dir / "scatter")[1] == {"latents"}
+    assert "epoch_steps_per_second" in _tags(log_dir / "train")[1]
+    # Of the ten images that are held out.
+    assert len((log_dir / "projector" / "latents.tsv").read_text().splitlines()) == 10
+    head = (log_dir / "projector" / "metadata.tsv").read_text().splitlines()[0].split("\t")
+    assert head == ["index", "shape", "scale", "orientation", "x_position", "y_position"]
+    assert list((log_dir / "train" / "plugins" / "profile").rglob("*.xplane.pb"))
+    assert "profile_steps" not in (folder / "flags.txt").read_text()
+
+
+def test_summaries_can_be_left_out(train_run, tmp_path):
+    assert train_run(tmp_path / "run", "--steps=2", "--summary_share=0").status == 0
+    runs = {path.name for path in (tmp_path / "run" / "tensorboard").iterdir()}
+    assert runs == {"basis", "final", "train", "validation"}

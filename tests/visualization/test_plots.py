@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_rkm.visualization import heat_maps, plots, spectrum_plot, training_curves
+from keras_rkm.visualization import figures, heat_maps, plots, spectrum_plot, training_curves
 
-_FIRST, _SECOND = plots._COLORS
+_FIRST, _SECOND = figures.COLORS[:2]
 
 
 def _is_picture(array):
@@ -59,7 +59,7 @@ def test_panels_are_added_three_in_a_row():
 
 
 def _axes_of(history, name="loss"):
-    axes = plots._new_figure(4, 3).add_subplot()
+    axes = figures.new_figure(4, 3).add_subplot()
     plots._draw_metric(axes, name, history, max(map(len, history.values())))
     return axes
 

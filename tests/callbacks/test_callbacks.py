@@ -113,6 +113,9 @@ def test_basis_summary_counts_every_entry_and_measures_the_turn(model, images, t
     histogram = events["basis"][-1]
     assert histogram[:, 2].sum() == bases.values[1].size
     assert histogram[0, 0] == pytest.approx(bases.values[1].min(), rel=1e-5)
+    for value, basis in zip(events["orthonormality_error"], bases.values, strict=True):
+        drift = np.linalg.norm(basis.T.astype("float64") @ basis - np.eye(3))
+        assert float(value) == pytest.approx(drift, rel=1e-3, abs=1e-9)
     from scipy.linalg import subspace_angles
 
     [turn] = events["basis_turn"]
@@ -122,7 +125,7 @@ def test_basis_summary_counts_every_entry_and_measures_the_turn(model, images, t
 
 
 def test_stock_callback_writes_the_rest_once(model, images, tmp_path):
-    """If it no longer does, or does more, callbacks.py has to follow."""
+    """If it no longer does, or does more, the callbacks have to follow."""
     stock = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
     ours = [LatentSpectrum(tmp_path, images), BasisSummary(tmp_path)]
     model.fit(images, verbose=0, callbacks=[stock, *ours])

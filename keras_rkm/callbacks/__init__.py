@@ -1,0 +1,31 @@
+"""Keras callbacks: what TensorBoard's own one leaves out, and a guard against divergence.
+
+`keras.callbacks.TensorBoard` writes the logs (`orthonormality_error` among them) and the learning
+rates of both optimizers. These callbacks write beside it, each a run of its own in a sub-folder of
+the same `log_dir`: a folder with two writers is one that TensorBoard reads in part. No callback
+changes what is trained.
+"""
+
+from .axes import AxisTracker
+from .axis_matching import match_axes
+from .basis import BasisSummary
+from .embedding import EmbeddingProjector
+from .evaluation import EvaluationSummary
+from .non_finite import StopOnNonFinite
+from .pictures import PictureSummary
+from .scatter import LatentScatter
+from .spectrum import LatentSpectrum
+from .standard import summary_callbacks
+
+__all__ = [
+    "AxisTracker",
+    "BasisSummary",
+    "EmbeddingProjector",
+    "EvaluationSummary",
+    "LatentScatter",
+    "LatentSpectrum",
+    "PictureSummary",
+    "StopOnNonFinite",
+    "match_axes",
+    "summary_callbacks",
+]
