@@ -72,7 +72,7 @@ def fit(
             resumed_from=start,
         )
         records = [
-            *_summaries(folder, held_out, evaluate_every),
+            *training_callbacks(folder, held_out, evaluate_every),
             _History(folder.history_file, append=True),
         ]
     postponed = contextlib.nullcontext()
@@ -132,12 +132,6 @@ def explained(folder: RunFolder, checkpoints: SaveCheckpoints | None = None) -> 
         raise CommandError(
             f"{message.rstrip('.')}. {folder.describe_checkpoint()}", status=status
         ) from error
-
-
-def _summaries(
-    folder: RunFolder, held_out: Dataset, evaluate_every: int
-) -> list[keras.callbacks.Callback]:
-    return training_callbacks(folder, held_out, evaluate_every)
 
 
 class _StopOnNonFinite(callbacks.StopOnNonFinite):

@@ -30,7 +30,7 @@ def total(tensors):
     """Returns tensors, or a structure of them, summed over the replicas.
 
     >>> from keras_rkm import _replicas
-    >>> _replicas.total(tf.constant(2.0)).numpy()  # outside of a strategy
+    >>> float(_replicas.total(tf.constant(2.0)))  # outside of a strategy
     2.0
     """
     if num_replicas() == 1:
