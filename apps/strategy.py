@@ -36,6 +36,7 @@ class Devices:
     def __init__(self, name: str):
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)  # else TensorFlow takes all of it
+        self._name = name
         self.strategy = None
         self.is_chief = True
         if name == "mirrored":
@@ -52,10 +53,7 @@ class Devices:
         """A line about the devices, or nothing if it is the one that there always is."""
         if not self.strategy:
             return ""
-        return (
-            f"Devices: {self.strategy.num_replicas_in_sync} replicas of a "
-            f"{type(self.strategy).__name__}.\n"
-        )
+        return f"Devices: {self.strategy.num_replicas_in_sync}, of --strategy={self._name}.\n"
 
     @contextlib.contextmanager
     def speaking_once(self) -> Iterator[None]:
@@ -74,8 +72,8 @@ class Devices:
             if not (self.strategy and _replicas.in_multi_worker_mode(self.strategy)):
                 raise
             raise CommandError(
-                f"another worker is gone: {error.message} End what is left of them, and start all "
-                "again with --resume."
+                "another worker is gone, without which this one cannot go on. End what is left of "
+                "them, and start all again with --resume."
             ) from error
 
     def wait_for_all(self) -> None:

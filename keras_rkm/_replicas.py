@@ -9,6 +9,7 @@ all-reduce, through which gradients flow: its derivative is an all-reduce of the
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -173,6 +174,11 @@ def of_first_worker(strategy, array):
 def _sum_over_workers(strategy, array, first_only):
     if not in_multi_worker_mode(strategy):
         return array
+    return _sum_function(strategy, first_only)(tf.convert_to_tensor(array)).numpy()
+
+
+@functools.cache
+def _sum_function(strategy, first_only):
     num_own = len(strategy.extended.worker_devices)
 
     def share(values):
@@ -184,4 +190,4 @@ def _sum_over_workers(strategy, array, first_only):
     def run(values):
         return strategy.experimental_local_results(strategy.run(share, args=(values,)))[0]
 
-    return run(tf.convert_to_tensor(array)).numpy()
+    return run

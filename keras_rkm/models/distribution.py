@@ -58,8 +58,8 @@ def check_compiled(model):
     if found:
         what, why, way_out = found
         raise ValueError(
-            f"{what} cannot be used on {model.distribute_strategy.num_replicas_in_sync} replicas "
-            f"of a {type(model.distribute_strategy).__name__}: {why}. {way_out}."
+            f"{what} cannot be used on {model.distribute_strategy.num_replicas_in_sync} replicas: "
+            f"{why}. {way_out}."
         )
 
 

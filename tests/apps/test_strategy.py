@@ -69,7 +69,7 @@ def test_a_mirrored_run_has_the_numbers_of_a_plain_one_and_its_flags(finished, t
     folder = tmp_path / "run"
     result = train_run(folder, "--epochs=3", "--strategy=mirrored")
     assert result.status == 0
-    assert "Devices: 1 replicas of a MirroredStrategy." in result.out
+    assert "Devices: 1, of --strategy=mirrored." in result.out
     folders = RunFolder(folder), RunFolder(finished)
     ours, expected = (folder.read_history() for folder in folders)
     for name in expected.keys() - {"orthonormality_error", "val_orthonormality_error"}:
@@ -104,7 +104,7 @@ def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch):
     devices.strategy = tf.distribute.get_strategy()
     monkeypatch.setattr(strategy._replicas, "in_multi_worker_mode", lambda _: True)
     with (
-        pytest.raises(strategy.CommandError, match="another worker is gone: socket.*--resume"),
+        pytest.raises(strategy.CommandError, match="another worker is gone.*--resume"),
         devices.speaking_once(),
     ):
         raise tf.errors.UnavailableError(None, None, "socket closed")

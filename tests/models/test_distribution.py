@@ -21,7 +21,7 @@ _REFUSALS = {
     "networks made outside": r"features/kernel.*MirroredStrategy.*inside `with strategy.scope",
     "model made outside": r"AutoEncoder made outside.*inside `with strategy.scope",
     "optimizer made outside": r"optimizer 'sgd\w*'.*inside `with strategy.scope",
-    "mixed_float16": r"LossScaleOptimizer.*2 replicas of a MirroredStrategy.*mixed_bfloat16",
+    "mixed_float16": r"LossScaleOptimizer.*2 replicas: .*mixed_bfloat16",
     "batch normalization": r"'batch_normalization'.*synchronized=True",
     "jit_compile": r"jit_compile=True.*Leave it out",
     "steps_per_execution": r"steps_per_execution=2.*Leave it out",
