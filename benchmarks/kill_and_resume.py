@@ -1,12 +1,13 @@
 """Kills trainings by SIGKILL at random moments, has them go on, and compares what comes out.
 
-    OMP_NUM_THREADS=1 python benchmarks/kill_and_resume.py [--kills=30] [--seed=0]
+    python benchmarks/kill_and_resume.py [--kills=30] [--seed=0] [--threads=1]
 
 A training of `keras-rkm train`, with a checkpoint after every step, is killed several times, goes
 on by --resume each time, and then to its end. Every second kill waits for a checkpoint that is
 being written. The last checkpoint (weights, states of both optimizers, counters), the final model,
 the sampler, the history and the metrics have to be those of a training that was never interrupted,
-bit for bit. The program fails if they are not.
+bit for bit. The program fails if they are not. With more than one thread TensorFlow itself may sum
+the validation losses in another order each time; the name of what differs tells.
 
 Each training is a process of its own, forked from this one, which has imported TensorFlow and used
 nothing of it: that saves the seconds of the import. This needs Linux, for the CPU time of others.
@@ -33,6 +34,7 @@ import tensorflow_probability  # noqa: E402, F401  (once, not in each process)
 
 import keras_rkm  # noqa: E402
 from apps import errors, train  # noqa: E402
+from apps.run_folder import RunFolder  # noqa: E402
 from keras_rkm.checkpoints import CheckpointStore  # noqa: E402
 
 _RUN = (
@@ -48,15 +50,17 @@ _RUN = (
 )
 _SAVING = "writing a checkpoint"
 _HEADER = ("training", "kill", "moment", "goes on after step")
-_POLL_SECONDS = 0.0005
+_POLL_SECONDS = 0.01
+_POLL_SECONDS_IN_SAVING = 0.0005
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30, help="How many in all.")
     parser.add_argument("--kills_per_run", type=int, default=5, help="Before a run may end.")
-    parser.add_argument("--epochs", type=int, default=4, help="Of a run; 9 steps each.")
+    parser.add_argument("--epochs", type=int, default=2, help="Of a run; 9 steps each.")
     parser.add_argument("--seed", type=int, default=0, help="Decides the moments.")
+    parser.add_argument("--threads", type=int, default=1, help="Of TensorFlow; 0: its choice.")
     arguments = parser.parse_args()
     if min(arguments.kills, arguments.kills_per_run, arguments.epochs) < 1:
         parser.error("--kills, --kills_per_run and --epochs must be positive")
@@ -66,12 +70,13 @@ def main():
 
 def _measure(arguments, folder: Path) -> int:
     moments = random.Random(arguments.seed)
+    _reporting.set_threads(arguments.threads)  # a setting, which the forked processes inherit
     flags = [*_RUN, f"--epochs={arguments.epochs}"]
     whole = folder / "whole"
     cpu_seconds = _finish(whole, flags)
     _reporting.print_setting(
         "Trainings killed at random moments",
-        threads=int(os.environ.get("OMP_NUM_THREADS", 0)),
+        threads=arguments.threads,
         seeds=arguments.seed,
         CPU_seconds_of_a_training=round(cpu_seconds, 1),
     )
@@ -90,6 +95,8 @@ def _measure(arguments, folder: Path) -> int:
             _finish(run, flags)
         if found := _fork_and_compare(run, whole):
             differing[num_runs] = found
+        summary = f"{len(rows)} kills, {num_runs} trainings, {len(differing)} of them differ"
+        print(summary, file=sys.stderr, flush=True)
     _reporting.print_table(_HEADER, rows)
     saving = sum(moment == _SAVING for _, _, moment, _ in rows)
     _reporting.print_table(
@@ -105,14 +112,18 @@ def _kill_once(run: Path, flags, cpu_seconds: float, *, in_saving: bool) -> str 
     """Starts or resumes a training and kills it; says in which moment, None if it ended before."""
     left = _half_written(run)  # by an earlier kill
     process = _fork_training(run, flags)
-    while not _has_ended(process):
-        if _cpu_seconds(process) > cpu_seconds and (not in_saving or _half_written(run) - left):
-            os.kill(process, signal.SIGKILL)
-            if not os.WIFSIGNALED(os.waitpid(process, 0)[1]):
-                return None
-            return _SAVING if _half_written(run) - left else _moment(run)
+    while _cpu_seconds(process) < cpu_seconds:
         time.sleep(_POLL_SECONDS)
-    return None
+        if _has_ended(process):
+            return None
+    while in_saving and not _half_written(run) - left:
+        time.sleep(_POLL_SECONDS_IN_SAVING)
+        if _has_ended(process):
+            return None
+    os.kill(process, signal.SIGKILL)
+    if not os.WIFSIGNALED(os.waitpid(process, 0)[1]):
+        return None
+    return _SAVING if _half_written(run) - left else _moment(run)
 
 
 def _cpu_seconds(process: int) -> float:
@@ -215,7 +226,9 @@ def _differences(run: Path, whole: Path) -> list[str]:
     if _members(run / "sampler.keras") != _members(whole / "sampler.keras"):
         differing.append("sampler.keras")
     if (run / "history.csv").read_bytes() != (whole / "history.csv").read_bytes():
-        differing.append("history.csv")
+        ours, theirs = (RunFolder(path).read_history() for path in (run, whole))
+        names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+        differing.append(f"{' '.join(names)} of history.csv")
     if _metrics(run) != _metrics(whole):
         differing.append("metrics.json")
     return differing
