@@ -52,7 +52,8 @@ def check_model(model):
 
 def check_compiled(model):
     """Raises a ValueError if several replicas would not do what one device does."""
-    if not is_distributed(model):
+    skips = model.nonfinite == "skip" and model._distribute_strategy is not None
+    if not (is_distributed(model) or skips):
         return
     found = _unusable(model)
     if found:

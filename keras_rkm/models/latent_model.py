@@ -300,7 +300,7 @@ class LatentModel(keras.Model):
             before = [tf.identity(weight) for weight in tracked]
             # A function of the step, so that a run that is resumed draws the same noise.
             values = self._step(images, share, self._noise_seed(self.optimizer.iterations))
-            if _replicas.num_replicas() == 1:
+            if not tf.distribute.has_strategy():
                 self._leave(values[_SKIPPED], tracked, before)
         return self._log(share, values)
 
@@ -336,7 +336,7 @@ class LatentModel(keras.Model):
     def _apply(self, loss, gradients, variables):
         """Has the optimizer take a step, if all is finite; returns how many were skipped, 0 or 1.
 
-        On several replicas a step that is not finite fails here, before it changes a weight.
+        Under a strategy a step that is not finite fails here, before it changes a weight.
 
         Args:
             loss: Scalar, or several in a tensor.
@@ -349,7 +349,7 @@ class LatentModel(keras.Model):
         # A sum of squares is finite if all terms are, and one pass over them.
         sums = [tf.nn.l2_loss(g) for g in (loss, *gradients) if g is not None]
         finite = tf.reduce_all(tf.math.is_finite([tf.cast(each, tf.float32) for each in sums]))
-        if _replicas.num_replicas() > 1:  # They cannot meet in a branch.
+        if tf.distribute.has_strategy():  # Its replicas, be it one, cannot meet in a branch.
             # The sum of the gradients waits for that of each replica.
             with tf.control_dependencies([tf.debugging.Assert(finite, [_DIVERGED])]):
                 gradients = [g if g is None else tf.identity(g) for g in gradients]
