@@ -14,14 +14,16 @@ import tensorflow as tf
 
 from keras_rkm import datasets, evaluation, metrics, models, networks, samplers, visualization
 from keras_rkm._files import write_atomically
+from keras_rkm._keras_files import load_keras_file
 from keras_rkm.datasets import Dataset
 
 from .axes import RotatedModel, rotated_models
-from .study import Cell, Images, Method, Study
+from .study import MIXTURE, Cell, Images, Method, Study
 
 RESULT_FILE = "result.json"
+_MODEL_FILE = "model.keras"
+_TRAINING_FILE = "training.json"
 _HELD_OUT = 0.1  # share of the images that is held out where the source has no test split
-_NUM_SAMPLER_COMPONENTS = 10
 _FIRST_STEPS = 20  # not timed: they trace and compile
 _NUM_DRAWN = 64
 _STEPS = np.linspace(-2.5, 2.5, 9)  # of a traversal, in standard deviations
@@ -29,18 +31,14 @@ _STEPS = np.linspace(-2.5, 2.5, 9)  # of a traversal, in standard deviations
 
 def read_result(study: Study, cell: Cell, output_dir: Path) -> dict[str, Any] | None:
     """What a finished cell has found; None if it has not ended, or the study was another then."""
-    path = output_dir / cell.folder / RESULT_FILE
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if result.get("fingerprint") == study.fingerprint(cell) else None
+    return _read_json(output_dir / cell.folder / RESULT_FILE, study.fingerprint(cell))
 
 
 def run_cell(study: Study, cell: Cell, output_dir: Path) -> dict[str, Any]:
     """Trains and measures one model; writes and returns what it has found.
 
-    The result is the last file to be written, so a cell that broke off has none.
+    The result is the last file to be written, so a cell that broke off has none. A model that was
+    trained before is only measured, unless something that its training depends on has changed.
 
     Args:
         study: `Study`.
@@ -57,27 +55,57 @@ def run_cell(study: Study, cell: Cell, output_dir: Path) -> dict[str, Any]:
     folder = output_dir / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
     train, test = load_images(study.images)
+    model, facts = _trained_before(study, cell, folder) or _train_cell(study, cell, train, folder)
+    result = {
+        "method": cell.method.name,
+        "setting": cell.setting,
+        "arguments": dict(cell.method.settings[cell.setting]),
+        "seed": cell.seed,
+        **facts,
+        "fingerprint": study.fingerprint(cell),
+        "rows": _measure(study, cell, model, train, test, folder),
+    }
+    _write_json(folder / RESULT_FILE, result)
+    return result
+
+
+def _train_cell(study, cell, train, folder) -> tuple[keras.Model, dict[str, Any]]:
+    """The trained model, and what is known of its training; both are in the folder then."""
     keras.utils.set_random_seed(cell.seed)
     model = build_model(study, cell, train)
     seconds_per_step, losses = _train(model, train, study, cell.seed)
     if hasattr(model, "fit_principal_axes"):
         model.fit_principal_axes(train.batches(256, shuffle=False))
-    rows = _measure(study, cell, model, train, test, folder)
-    model.save(folder / "model.keras")
-    result = {
-        "fingerprint": study.fingerprint(cell),
-        "method": cell.method.name,
-        "setting": cell.setting,
-        "arguments": dict(cell.method.settings[cell.setting]),
-        "seed": cell.seed,
+    facts = {
+        "fingerprint": study.training_fingerprint(cell),
         "num_parameters": _num_parameters(model),
         "seconds_per_step": seconds_per_step,
         "losses": losses,
-        "rows": rows,
     }
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / RESULT_FILE, lambda path: path.write_text(text, encoding="utf-8"))
-    return result
+    (folder / _TRAINING_FILE).unlink(missing_ok=True)  # it tells of another model
+    model.save(folder / _MODEL_FILE)
+    _write_json(folder / _TRAINING_FILE, facts)
+    return model, facts
+
+
+def _trained_before(study, cell, folder) -> tuple[keras.Model, dict[str, Any]] | None:
+    facts = _read_json(folder / _TRAINING_FILE, study.training_fingerprint(cell))
+    path = folder / _MODEL_FILE
+    return (load_keras_file(path), facts) if facts and path.is_file() else None
+
+
+def _read_json(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """What a file says; None if it is not there, or of something else."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if told.get("fingerprint") == fingerprint else None
+
+
+def _write_json(path: Path, told: dict[str, Any]) -> None:
+    text = json.dumps(told, indent=1, allow_nan=False) + "\n"
+    write_atomically(path, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 @functools.cache
@@ -231,7 +259,7 @@ def _sampler(name: str, model, train: Dataset, latent_dim: int) -> samplers.Samp
     sampler = (
         samplers.GaussianSampler()
         if name == "gaussian"
-        else samplers.GaussianMixtureSampler(num_components=_NUM_SAMPLER_COMPONENTS, seed=0)
+        else samplers.GaussianMixtureSampler(int(name.removeprefix(MIXTURE)), seed=0)
     )
     return sampler.adapt(train.batches(256, shuffle=False), transform=model.encode)
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ MODELS = (
     "InfoGAN",
 )
 ROTATIONS = ("none", *rotations.METHODS, "random")
-SAMPLERS = ("gaussian", "mixture_10", "standard_normal")
+SAMPLERS = ("gaussian", "standard_normal")
+MIXTURE = "mixture_"  # and the number of components
 
 
 class StudyError(ValueError):
@@ -153,16 +155,27 @@ class Study:
 
     def fingerprint(self, cell: Cell) -> str:
         """Changes with everything that the results of a cell depend on."""
-        told = {
+        return _digest(
+            self._training_facts(cell) | {"measuring": dataclasses.asdict(self.measuring)}
+        )
+
+    def training_fingerprint(self, cell: Cell) -> str:
+        """Changes with everything that the trained model of a cell depends on."""
+        return _digest(self._training_facts(cell))
+
+    def _training_facts(self, cell):
+        return {
             "images": dataclasses.asdict(self.images),
             "training": dataclasses.asdict(self.training),
-            "measuring": dataclasses.asdict(self.measuring),
             "model": cell.method.model,
             "arguments": dict(cell.method.settings[cell.setting]),
             "seed": cell.seed,
             **({"freeze": cell.method.freeze} if cell.method.freeze else {}),
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digest(told: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_study(
@@ -297,7 +310,10 @@ def _check(study: Study) -> None:
     _check_known("[measuring] preset", [measuring.preset], PRESETS)
     _check_known("[measuring] measures", measuring.measures or (), MEASURES)
     _check_known("[measuring] rotations", measuring.rotations, ROTATIONS)
-    _check_known("[measuring] samplers", measuring.samplers, SAMPLERS)
+    if others := [
+        name for name in measuring.samplers if not re.fullmatch(f"{MIXTURE}[1-9][0-9]*", name)
+    ]:
+        _check_known("[measuring] samplers", others, (*SAMPLERS, f"{MIXTURE}10"))
     _check_seeds("seeds", study.seeds)
     _check_tuning(study)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -75,6 +76,7 @@ def test_cell_is_measured_in_all_axes_and_by_all_samplers(folder):
     names = {path.name for path in (folder / _cell(0).folder).iterdir()}
     assert names == {
         "result.json",
+        "training.json",
         "model.keras",
         *(f"traversal-{name}.png" for name in rotations),
         *(f"samples-{name}.png" for name in samplers),
@@ -143,6 +145,31 @@ def test_same_cell_gives_the_same_numbers(folder, tmp_path):
     again = cells.run_cell(STUDY, _cell(0), tmp_path)
     first = cells.read_result(STUDY, _cell(0), folder)
     assert json.dumps(again["rows"]) == json.dumps(first["rows"])
+
+
+def test_model_is_not_trained_again_when_only_what_is_measured_has_changed(folder, tmp_path):
+    home = shutil.copytree(folder / _cell(0).folder, tmp_path / _cell(0).folder)
+    weights = (home / "model.keras").read_bytes()
+    before = cells.read_result(STUDY, _cell(0), tmp_path)
+    more = parse_study({**TOLD, "measuring": {**TOLD["measuring"], "samplers": ["mixture_2"]}})
+    assert cells.read_result(more, _cell(0), tmp_path) is None
+    after = cells.run_cell(more, _cell(0), tmp_path)
+    assert (home / "model.keras").read_bytes() == weights
+    assert after["losses"] == before["losses"]
+    assert {row["sampler"] for row in after["rows"]} == {None, "mixture_2"}
+    same = [row for row in before["rows"] if row["sampler"] is None]
+    assert [row for row in after["rows"] if row["sampler"] is None] == [
+        {**row, "value": pytest.approx(row["value"], rel=1e-5)} for row in same
+    ]
+
+
+def test_model_is_trained_again_when_its_training_has_changed(folder, tmp_path):
+    home = shutil.copytree(folder / _cell(0).folder, tmp_path / _cell(0).folder)
+    before = cells.read_result(STUDY, _cell(0), tmp_path)
+    longer = parse_study({**TOLD, "training": {**TOLD["training"], "steps": 26}})
+    after = cells.run_cell(longer, _cell(0), tmp_path)
+    assert after["losses"] != before["losses"]
+    assert json.loads((home / "training.json").read_text())["losses"] == after["losses"]
 
 
 def test_source_without_a_test_split_is_cut_in_two(tmp_path):

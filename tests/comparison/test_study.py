@@ -144,8 +144,24 @@ def test_fingerprint_changes_with_what_the_results_depend_on(changes, matters):
 
 
 @pytest.mark.parametrize(
+    ("changes", "matters"),
+    [
+        ({"training__steps": 3}, True),
+        ({"images__image_size": 32}, True),
+        ({"measuring__rotations": ["none"]}, False),
+    ],
+)
+def test_training_fingerprint_leaves_out_what_is_measured(changes, matters):
+    cell = parse_study(TOLD).cells({"RKM": 0, "beta-VAE": 0})[0]
+    before, after = parse_study(TOLD), parse_study(_changed(**changes))
+    assert (before.training_fingerprint(cell) != after.training_fingerprint(cell)) == matters
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"measuring__samplers": ["mixture_0"]}, "mixture_0"),
+        ({"measuring__samplers": ["gaussian", "mixture_x"]}, "mixture_x"),
         ({"methods": None}, r"needs a \[\[methods\]\] table"),
         ({"images": None}, r"needs a table \[images\]. Received: None"),
         ({"training": {}}, r"\[training\] needs steps"),
