@@ -1,11 +1,12 @@
 """The explorer of a model in headless Chromium: size of its file, first picture, slider to picture.
 
-    python benchmarks/explorer.py [--run=FOLDER]
+    python benchmarks/explorer.py [--run=FOLDER] [--screenshot=FILE]
 
 Without --run it trains a model of 64x64 images for --steps first: with hardly trained weights any
 rounding would do. The page is opened from disk by a fresh browser each time; a picture counts when
 its pixels are in the canvas and the browser has made its next frame. Differences are those of
-pictures of random latents, within the ends of the sliders, from `model.decode`.
+pictures of random latents, within the ends of the sliders, from `model.decode`. --screenshot writes
+a PNG of the page after it started from its first image.
 """
 
 import statistics
@@ -30,6 +31,7 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", 8_000, "Images to train on.", l
 _STEPS = flags.DEFINE_integer("steps", 500, "Training steps.", lower_bound=1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Times the page is opened.", lower_bound=1)
 _MOVES = flags.DEFINE_integer("moves", 20, "Moves of a slider each time.", lower_bound=1)
+_SCREENSHOT = flags.DEFINE_string("screenshot", None, "File for a picture of the page, in PNG.")
 _NUM_LATENTS = 200
 _BARS = {"file MB": "< 3", "first picture ms": "< 1000", "slider to picture ms": "< 100"}
 
@@ -102,6 +104,18 @@ def _largest_difference(page: Path, profile: Path, model) -> float:
     return float(np.abs(np.clip(rows, 0, 1).reshape(expected.shape) - expected).max())
 
 
+def _save_screenshot(page: Path, profile: Path, path: Path) -> None:
+    browser = _browser.start(profile)
+    try:
+        browser.get(page.as_uri())
+        _browser.call(browser, "explorer.ready")
+        _browser.call(browser, "document.querySelector('#gallery button').click()")
+        _browser.call(browser, "new Promise((resolve) => setTimeout(resolve, 500))")
+        browser.save_screenshot(str(path))
+    finally:
+        browser.quit()
+
+
 def main(argv):
     """Measures one page several times."""
     del argv
@@ -120,6 +134,8 @@ def main(argv):
             moves += times
         difference = _largest_difference(page, folder / "profile", model)
         size = page.stat().st_size
+        if _SCREENSHOT.value:
+            _save_screenshot(page, folder / "screenshot", Path(_SCREENSHOT.value))
     _reporting.print_setting(
         "Explorer in headless Chromium",
         threads=0,
