@@ -17,7 +17,7 @@ BENCHMARKS ?= $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 # TensorFlow's start-up notes would bury the progress bar.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test browser lint wheel benchmarks vendor clean
+.PHONY: help install demo test browser docs lint wheel benchmarks vendor clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,7 +42,7 @@ demo: $(INSTALLED)  ## train on an embedded data set, draw, evaluate and export:
 	$(BIN)/keras-rkm export --run='$(DEMO_DIR)'
 
 # pytest comes last, so that its summary is the last line.
-test: lint browser  ## check the style and run all tests
+test: lint docs browser  ## check the style, build the documentation and run all tests
 	$(BIN)/python -m pytest -n 2 -q --durations=10
 
 # Without a browser the tests that need one are skipped, and say so.
@@ -53,6 +53,11 @@ browser:  ## install Chromium and its driver where apt-get can
 		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 || \
 			echo 'It failed: the tests that need a browser will be skipped.' >&2; \
 	else echo 'There is no chromedriver: the tests that need a browser will be skipped, see BUILD.md.' >&2; fi
+
+# The source is the checkout, so that links between all its Markdown pages are checked; -W makes errors of warnings.
+docs: $(INSTALLED)  ## build the documentation and the reference into build/docs
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs . build/docs
+	@echo 'The documentation begins at build/docs/docs/index.html.'
 
 lint: $(INSTALLED)  ## check the style only
 	$(BIN)/ruff check .

@@ -105,10 +105,12 @@ class Dataset:
 
     @property
     def num_images(self) -> int:
+        """Number of images."""
         return self.images.shape[0]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the images."""
         return self.images.shape[1:]
 
     def factor_arguments(self) -> dict[str, Any]:

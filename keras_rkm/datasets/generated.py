@@ -51,18 +51,22 @@ class GeneratedSet(abc.ABC):
 
     @property
     def factor_info(self) -> tuple[Factor, ...]:
+        """The factors in the order of their columns."""
         return tuple(self._values)
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        """How many values each factor takes."""
         return tuple(factor.size for factor in self.factor_info)
 
     @property
     def num_images(self) -> int:
+        """Number of points of the grid, `prod(sizes)`."""
         return math.prod(self.sizes)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the images."""
         return (self.image_size, self.image_size, self.channels)
 
     def factor_classes_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:

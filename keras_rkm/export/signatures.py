@@ -29,15 +29,15 @@ def endpoints(
 ) -> dict[str, Endpoint]:
     """The endpoints of a model by the names of their signatures, the default one first.
 
-    | signature | inputs | outputs |
-    |---|---|---|
-    | `generate` | `seed` int64 (batch,) | `latents`, `images` |
-    | `generate_png` | `seed` int64 (batch,) | `image_bytes` string (batch,) |
-    | `encode` | `images` | `latents` |
-    | `decode` | `latents` | `images` |
-    | `reconstruct` | `images` | `images`; of a `StiefelRKM` `energy` (batch,) too |
-    | `traverse` | `latents`, `component` int64 (batch,) | `images` (batch, steps, ...) |
-    | `log_prob` | `latents` | `log_prob` (batch,) |
+        | signature | inputs | outputs |
+        |---|---|---|
+        | `generate` | `seed` int64 (batch,) | `latents`, `images` |
+        | `generate_png` | `seed` int64 (batch,) | `image_bytes` string (batch,) |
+        | `encode` | `images` | `latents` |
+        | `decode` | `latents` | `images` |
+        | `reconstruct` | `images` | `images`; of a `StiefelRKM` `energy` (batch,) too |
+        | `traverse` | `latents`, `component` int64 (batch,) | `images` (batch, steps, ...) |
+        | `log_prob` | `latents` | `log_prob` (batch,) |
 
     Latents are float32 `(batch, latent_dim)`, images float32 `(batch, height, width, channels)`.
     `generate_png` is left out for images whose channels a PNG file cannot hold.

@@ -66,6 +66,7 @@ class FeatureStatistics:
 
     @property
     def num_features(self) -> int:
+        """Number of features of a sample."""
         return len(self.mean)
 
     def merge(self, other: "FeatureStatistics") -> "FeatureStatistics":

@@ -54,7 +54,7 @@ class AdversarialRouter(TwoOptimizers):
         """Says which weights are the discriminator's; before `build`.
 
         Args:
-            variables: `keras.Variable`s.
+            variables: List of `keras.Variable`.
 
         Raises:
             ValueError: If the optimizer has the state of other weights already.
