@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 
 import keras
@@ -78,7 +79,7 @@ def fit(
     postponed = contextlib.nullcontext()
     if signals and writes:
         postponed = signals.postponed(checkpoints.save_soon)
-    with explained(folder, checkpoints), postponed:
+    with explained(folder, checkpoints), postponed, warnings_as_lines("Training"):
         model.fit(
             train.batches(
                 batch_size,
@@ -97,6 +98,7 @@ def fit(
                 *([ResumeTraining(resumed_from)] if resumed_from else []),
                 _StopOnNonFinite(start.epoch_step),
                 *records,
+                callbacks.CorrectDrift(),
                 _LastStep(start.step, num_steps),
                 *([checkpoints] if checkpoints else []),
             ],
@@ -132,6 +134,15 @@ def explained(folder: RunFolder, checkpoints: SaveCheckpoints | None = None) -> 
         raise CommandError(
             f"{message.rstrip('.')}. {folder.describe_checkpoint()}", status=status
         ) from error
+
+
+@contextlib.contextmanager
+def warnings_as_lines(subject: str) -> Iterator[None]:
+    """Prints a warning when it comes, as `subject: what it says`, without where in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: print(f"{subject}: {message}", flush=True)
+        yield
 
 
 class _StopOnNonFinite(callbacks.StopOnNonFinite):

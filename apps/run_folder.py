@@ -5,6 +5,7 @@ disk leaves the former one as it was.
 """
 
 import csv
+import io
 import json
 import os
 import time
@@ -137,7 +138,11 @@ class RunFolder:
         )
 
     def read_history(self) -> dict[str, list[float]]:
-        """The logs of each epoch by name, as in `keras.callbacks.History.history`."""
+        """The logs of each epoch by name, as in `keras.callbacks.History.history`.
+
+        Raises:
+            CommandError: If `history.csv` has been damaged; as `truncate_history` does.
+        """
         rows = self._history_rows()
         names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
         return {name: [float(row[name]) for row in rows] for name in names}
@@ -158,8 +163,21 @@ class RunFolder:
     def _history_rows(self) -> list[dict[str, str]]:
         if not self.history_file.exists():
             return []
-        with self.history_file.open(newline="") as file:
-            return [row for row in csv.DictReader(file) if None not in row.values()]
+        try:
+            text = self.history_file.read_bytes().decode()
+            whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")  # no half number
+            rows = [row for row in csv.DictReader(whole, strict=True) if None not in row.values()]
+            if any(None in row for row in rows):
+                raise ValueError("a row has more values than there are columns")
+            for row in rows:
+                for value in row.values():
+                    float(value)
+        except (ValueError, csv.Error) as error:
+            raise CommandError(
+                f"'{self.history_file}' is damaged: {error}. Restore it, or remove it to do "
+                "without the logs of the epochs so far."
+            ) from error
+        return rows
 
     def read_metrics(self) -> dict:
         """What `metrics.json` holds; nothing if there is none.

@@ -10,7 +10,6 @@ import contextlib
 import platform
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 
 import keras
@@ -25,7 +24,7 @@ from keras_rkm.models import StiefelRKM
 
 from . import errors, pictures, summaries, train_flags
 from .data import load_train_and_held_out, parse_ranges
-from .fitting import explained, fit
+from .fitting import explained, fit, warnings_as_lines
 from .flag_files import adopt_flags, write_flags
 from .folder_lock import locked
 from .run_folder import RunFolder, write_atomically
@@ -85,7 +84,7 @@ def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
     steps_per_epoch = train.num_images // FLAGS.batch_size
     num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
     folder.check_images(train, held_out)
-    with devices.scope(), _warnings_as_lines("Checkpoint"):
+    with devices.scope(), warnings_as_lines("Checkpoint"):
         checkpoint = folder.load_checkpoint()
         model = checkpoint.model if checkpoint else _new_model(train.image_shape)
     start_step = checkpoint.position.step if checkpoint else 0
@@ -214,19 +213,10 @@ def _finish(
 
 
 def _adapted_sampler(model: StiefelRKM, batches: tf.data.Dataset) -> samplers.Sampler:
-    with _warnings_as_lines("Sampler"):
+    with warnings_as_lines("Sampler"):
         return samplers.GaussianSampler().adapt(
             batches, transform=tf.function(model.encode, reduce_retracing=True)
         )
-
-
-@contextlib.contextmanager
-def _warnings_as_lines(subject: str) -> Iterator[None]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        print(f"{subject}: {warning.message}")
 
 
 def _versions() -> dict[str, str]:

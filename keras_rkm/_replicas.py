@@ -174,11 +174,14 @@ def of_first_worker(strategy, array):
 def _sum_over_workers(strategy, array, first_only):
     if not in_multi_worker_mode(strategy):
         return array
-    return _sum_function(strategy, first_only)(tf.convert_to_tensor(array)).numpy()
+    values = tf.convert_to_tensor(array)
+    shape = tuple(values.shape)
+    return _sum_function(strategy, first_only, shape, values.dtype)(values).numpy()
 
 
+# One for each shape, and traced here: TensorFlow warns of a function that is traced for many.
 @functools.cache
-def _sum_function(strategy, first_only):
+def _sum_function(strategy, first_only, shape, dtype):
     num_own = len(strategy.extended.worker_devices)
 
     def share(values):
@@ -190,4 +193,4 @@ def _sum_function(strategy, first_only):
     def run(values):
         return strategy.experimental_local_results(strategy.run(share, args=(values,)))[0]
 
-    return run
+    return run.get_concrete_function(tf.TensorSpec(shape, dtype))

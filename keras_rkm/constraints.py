@@ -31,3 +31,8 @@ class Stiefel(keras.constraints.Constraint):
         # A singular value decomposition exists in these two dtypes only.
         compute_dtype = weight.dtype if weight.dtype == tf.float64 else tf.float32
         return tf.cast(stiefel.projection(tf.cast(weight, compute_dtype)), weight.dtype)
+
+
+def is_on_manifold(variable) -> bool:
+    """Whether a `keras.Variable` carries the `Stiefel` constraint."""
+    return isinstance(getattr(variable, "constraint", None), Stiefel)

@@ -61,7 +61,7 @@ def convolutional_encoder(
     _check_positive(feature_dim=feature_dim, capacity=capacity, hidden_dim=hidden_dim)
     initializers = _initializers(seed)
 
-    inputs = keras.Input(input_shape)
+    inputs = keras.Input(input_shape, dtype=_full_precision())
     x = inputs
     for factor, stage in zip((1, 2, 4), _stages(height, width), strict=True):
         x = _convolution(layers.Conv2D, factor * capacity, stage, initializers)(x)
@@ -116,7 +116,7 @@ def convolutional_decoder(
     total_stride = math.prod(strides for _, strides in stages)
     smallest = (height // total_stride, width // total_stride, 4 * capacity)
 
-    inputs = keras.Input((feature_dim,))
+    inputs = keras.Input((feature_dim,), dtype=_full_precision())
     x = _dense_stack(inputs, (hidden_dim, math.prod(smallest)), negative_slope, initializers)
     x = layers.Reshape(smallest)(x)
     for factor, stage in zip((2, 1), stages[:0:-1], strict=True):
@@ -128,7 +128,7 @@ def convolutional_decoder(
         stages[0],
         initializers,
         activation=output_activation,
-        dtype="float32",
+        dtype=_full_precision(),
         name="reconstructions",
     )(x)
     return keras.Model(inputs, images, name=name)
@@ -171,7 +171,7 @@ def dense_encoder(
     _check_positive(feature_dim=feature_dim)
     initializers = _initializers(seed)
 
-    inputs = keras.Input(input_shape)
+    inputs = keras.Input(input_shape, dtype=_full_precision())
     x = layers.Flatten(data_format="channels_last")(inputs)
     x = _dense_stack(x, hidden_dims, negative_slope, initializers)
     features = _features(x, feature_dim, initializers)
@@ -218,15 +218,17 @@ def dense_decoder(
     _check_positive(feature_dim=feature_dim)
     initializers = _initializers(seed)
 
-    inputs = keras.Input((feature_dim,))
+    inputs = keras.Input((feature_dim,), dtype=_full_precision())
     x = _dense_stack(inputs, hidden_dims, negative_slope, initializers)
     x = layers.Dense(
         math.prod(output_shape),
         activation=output_activation,
         kernel_initializer=next(initializers),
-        dtype="float32",
+        dtype=_full_precision(),
     )(x)
-    outputs = layers.Reshape(tuple(output_shape), dtype="float32", name="reconstructions")(x)
+    outputs = layers.Reshape(tuple(output_shape), dtype=_full_precision(), name="reconstructions")(
+        x
+    )
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -269,8 +271,16 @@ def _dense_stack(x, hidden_dims, negative_slope, initializers):
 
 def _features(x, feature_dim, initializers):
     return layers.Dense(
-        feature_dim, kernel_initializer=next(initializers), dtype="float32", name="features"
+        feature_dim, kernel_initializer=next(initializers), dtype=_full_precision(), name="features"
     )(x)
+
+
+def _full_precision() -> str:
+    """The dtype of what goes in and comes out, whatever the policy has between: float32 at least.
+
+    Of an Input Keras takes `floatx` instead, and rounds to it what goes into a float64 network.
+    """
+    return "float64" if keras.config.dtype_policy().variable_dtype == "float64" else "float32"
 
 
 def _check_image_shape(shape: Sequence[int], argument: str) -> tuple[int, int, int]:

@@ -25,7 +25,14 @@ ALLOWED = {
     "metrics": {"manifolds"},
     "visualization": set(),
     "evaluation": {"metrics", "samplers", "visualization"},
-    "callbacks": {"evaluation", "manifolds", "metrics", "samplers", "visualization"},
+    "callbacks": {
+        "constraints",
+        "evaluation",
+        "manifolds",
+        "metrics",
+        "samplers",
+        "visualization",
+    },
     "checkpoints": set(),
     "datasets": set(),
     "comparison": {

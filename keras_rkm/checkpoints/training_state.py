@@ -43,7 +43,7 @@ def capture(model: keras.Model) -> dict:
     shared = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     return {
         "seed_generators": [_encode(variable) for variable in _seed_states(model)],
-        "metrics": [_encode(variable) for variable in _metric_states(model)],
+        "metrics": [_encode(_sum_of(model, variable)) for variable in _metric_states(model)],
         "python": [version, _encode(np.array(words, "uint32")), gauss],
         "numpy": [kind, _encode(keys), *rest],
         "keras": None if shared is None else _encode(shared.state),
@@ -71,7 +71,10 @@ def restore_metrics(model: keras.Model, state: dict) -> None:
     Those of `compile(metrics=...)`, which come last, are left out: Keras makes their variables in
     the first step after that.
     """
-    _assign(_metric_states(model), state["metrics"])
+    for variable, value in zip(_metric_states(model), state["metrics"], strict=False):
+        share = _decode(value) / model.distribute_strategy.num_replicas_in_sync
+        for copy in _copies(model, variable):
+            copy.assign(share.astype(value["dtype"]))
 
 
 def restore_shared_generators(state: dict) -> None:
@@ -94,6 +97,21 @@ def _seed_states(model):
 
 def _metric_states(model):
     return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _sum_of(model, variable):
+    """The sum over all replicas of a variable of a metric, as far as this process can know it.
+
+    To read the variable would have all workers add up, and only one of them saves; so the replicas
+    of the others are taken to have what its own have, as is true of the models of this package.
+    """
+    copies = [np.asarray(copy) for copy in _copies(model, variable)]
+    num_replicas = model.distribute_strategy.num_replicas_in_sync
+    return np.sum(copies, axis=0, dtype=copies[0].dtype) * (num_replicas // len(copies))
+
+
+def _copies(model, variable):
+    return model.distribute_strategy.experimental_local_results(variable.value)
 
 
 def _assign(variables, values):

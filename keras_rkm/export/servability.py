@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 _INIT = "__saved_model_init_op"
@@ -38,7 +39,10 @@ def check_servable(path: str | os.PathLike) -> None:
         OSError: If there is no SavedModel.
     """
     path = Path(path)
-    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    try:
+        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        _refuse(path, [f"saved_model.pb is damaged: {_brief(error)}"])
     graphs = [graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags]
     if not graphs:
         _refuse(path, ["no graph has the tag 'serve'"])
@@ -110,11 +114,12 @@ def _variable_problems(graph, signatures, variables: Path) -> Iterator[str]:
     if repeated := {name for name in shared if shared.count(name) > 1}:
         yield f"two variables are restored under the one name {', '.join(sorted(repeated))}"
     used = _inputs_of(nodes, signatures) & set(handles)
-    stored = [
-        name
-        for name, _ in tf.train.list_variables(str(variables))
-        if name.endswith("VARIABLE_VALUE")
-    ]
+    try:
+        names = [name for name, _ in tf.train.list_variables(str(variables))]
+    except (tf.errors.OpError, IndexError) as error:
+        yield f"the list of its variables is damaged: {_brief(error)}"
+        return
+    stored = [name for name in names if name.endswith("VARIABLE_VALUE")]
     if len(stored) > len(used):
         yield (
             f"{len(stored)} variables are stored but {len(used)} are used, so that some are there "
@@ -132,7 +137,8 @@ def _inputs_of(nodes, signatures) -> set[str]:
         name = pending.pop().lstrip("^").split(":")[0]
         if name not in found:
             found.add(name)
-            pending.extend(nodes[name].input)
+            # One that is not there is told when the graph is run.
+            pending.extend(nodes[name].input if name in nodes else ())
     return found
 
 

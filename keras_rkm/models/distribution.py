@@ -90,6 +90,13 @@ def _unusable(model):
             "XLA compiles for one device what has weights on several",
             "Leave it out",
         )
+    dtypes = {variable.dtype for variable in model.trainable_variables}
+    if len(dtypes) > 1:
+        return (
+            f"Weights of {' and '.join(sorted(dtypes))}",
+            "Keras sums gradients of one dtype only",
+            "Make the networks under one dtype policy; mixed precision is one",
+        )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized:
             return (
@@ -207,8 +214,7 @@ def split(strategy, batches):
             size = tf.shape(images, tf.int64)[0]
 
             def piece(replica):
-                start, stop = (size * (replica + i) // num_replicas for i in (0, 1))
-                return images[start:stop]
+                return images[_rows_of(replica, num_replicas, size)]
 
             return tf.data.Dataset.range(first, first + num_own).map(piece)
 
@@ -218,3 +224,26 @@ def split(strategy, batches):
         return own.prefetch(tf.data.AUTOTUNE)
 
     return strategy.distribute_datasets_from_function(of_worker)
+
+
+def split_batch(strategy, images):
+    """Splits a batch over the replicas as `split` does; of several workers all are given all of it.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+        images: Array or tensor `(batch, ...)`.
+
+    Returns:
+        A value for each replica, for `strategy.run`; a replica may have no rows.
+    """
+    images = tf.convert_to_tensor(images)
+
+    def own(context):
+        replica, count = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        return images[_rows_of(replica, count, len(images))]
+
+    return strategy.experimental_distribute_values_from_function(own)
+
+
+def _rows_of(replica, num_replicas, size):
+    return slice(size * replica // num_replicas, size * (replica + 1) // num_replicas)

@@ -250,6 +250,41 @@ class LatentModel(keras.Model):
         with self._clear_errors():
             return super().evaluate(*args, **kwargs)
 
+    # Keras would give the whole of one batch to each replica.
+    def train_on_batch(self, x, *args, **kwargs):
+        """Takes a step on a batch of images, as `keras.Model.train_on_batch`."""
+        return super().train_on_batch(self._split_batch(x), *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        """Returns the losses of a batch of images, as `keras.Model.test_on_batch`."""
+        return super().test_on_batch(self._split_batch(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Returns the reconstructions of a batch of images, as `keras.Model.predict_on_batch`."""
+        self._refuse_several_workers("predict_on_batch")
+        return super().predict_on_batch(self._split_batch(x))
+
+    def predict(self, x, *args, **kwargs):
+        """Returns the reconstructions of images, as `keras.Model.predict`.
+
+        Raises:
+            ValueError: On several workers, as `predict_on_batch` too.
+        """
+        self._refuse_several_workers("predict")
+        return super().predict(x, *args, **kwargs)
+
+    def _split_batch(self, images):
+        if not distribution.is_distributed(self):
+            return images
+        return distribution.split_batch(self.distribute_strategy, images)
+
+    def _refuse_several_workers(self, method):
+        if _replicas.in_multi_worker_mode(self.distribute_strategy):
+            raise ValueError(
+                f"`{method}` cannot be used on several workers: Keras would give each of them some "
+                "of the rows. Use `reconstruct` on the images that this worker is to have."
+            )
+
     def _maybe_symbolic_build(self, *args, **kwargs):
         """Nothing: the model is built. Keras would have the replicas average a batch of images."""
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_rkm.constraints import Stiefel
+from keras_rkm.constraints import is_on_manifold
 from keras_rkm.manifolds import stiefel
 
 # Each step moves the columns this share of the way back to orthonormality. The Gram matrix is
@@ -248,11 +248,6 @@ class CayleyAdam(keras.optimizers.Adam):
             ):
                 if is_on_manifold(variable):
                     average.assign(stiefel.projection(average.value))
-
-
-def is_on_manifold(variable) -> bool:
-    """Whether a `keras.Variable` carries the `Stiefel` constraint."""
-    return isinstance(getattr(variable, "constraint", None), Stiefel)
 
 
 def _constant(value, like):

@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from keras_rkm.optimizers.cayley_adam import CayleyAdam, is_on_manifold
+from keras_rkm.constraints import is_on_manifold
+from keras_rkm.optimizers.cayley_adam import CayleyAdam
 from keras_rkm.optimizers.two_optimizers import TwoOptimizers
 
 

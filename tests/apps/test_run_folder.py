@@ -118,3 +118,37 @@ def test_what_killed_processes_left_goes_when_it_is_old(tmp_path):
     folder.check_new()  # They do not make it a folder in use.
     folder.check_writable()
     assert os.listdir(tmp_path) == [".part-2-new.keras"]
+
+
+_HEADER = b"epoch,loss,val_loss\r\n"
+
+
+@pytest.mark.parametrize(
+    "rest, what",
+    [
+        (b"0,1.5,much\r\n", "'much'"),
+        (b"0,1.5,2.5,3.5\r\n", "a row has more values than there are columns"),
+        (b"0,1.5,\xff\r\n", "decode byte 0xff"),
+        (b'0,1.5,"2.5\r\n', "unexpected end of data"),
+        (b"0,1.5,\x00\r\n", "damaged"),
+        (b"0,1.5," + b"9" * 200_000 + b"\r\n", "field limit"),
+    ],
+)
+def test_damaged_history_is_told_by_its_name(tmp_path, rest, what):
+    folder = RunFolder(tmp_path)
+    folder.history_file.write_bytes(_HEADER + rest)
+    for use in (folder.read_history, lambda: folder.truncate_history(1)):
+        with pytest.raises(CommandError) as caught:
+            use()
+        assert f"'{folder.history_file}' is damaged: " in str(caught.value)
+        assert what in str(caught.value) and "remove it" in str(caught.value)
+    assert folder.history_file.read_bytes() == _HEADER + rest  # for who can repair it
+
+
+def test_row_that_was_not_finished_is_left_out_of_the_history(tmp_path):
+    folder = RunFolder(tmp_path)
+    for unfinished in (b"1,3.", b"1,3.5,4.5e-", b"1,3.5,4.5"):
+        folder.history_file.write_bytes(_HEADER + b"0,1.5,2.5\r\n" + unfinished)
+        assert folder.read_history() == {"loss": [1.5], "val_loss": [2.5]}
+    folder.truncate_history(5)
+    assert folder.history_file.read_bytes() == _HEADER + b"0,1.5,2.5\r\n"

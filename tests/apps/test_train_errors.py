@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
@@ -200,6 +201,19 @@ def test_weights_broken_by_the_last_step_of_an_epoch_are_not_saved(
     result = train_run(tmp_path / "run", "--epochs=3")
     _assert_stopped_after_first_epoch(result, tmp_path / "run")
     assert "at the end of epoch 2" in result.error
+
+
+def test_basis_that_has_left_the_manifold_is_put_back_before_it_is_saved_and_told(
+    train_run, tmp_path, monkeypatch
+):
+    _in_epoch(monkeypatch, 2, lambda model: model.basis.assign(1.2 * model.basis), step=6)
+    result = train_run(tmp_path / "run", "--epochs=2")
+    assert result.status == 0 and result.err == ""
+    [told] = [line for line in result.out.splitlines() if "manifold" in line]
+    pattern = r"Training: projection/basis had left .* epoch 2: .* was 0\.7\d, .* to .*e-0[678]"
+    assert re.match(pattern, told)
+    basis = RunFolder(tmp_path / "run").load_checkpoint().model.basis.numpy()
+    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-5)
 
 
 def test_nan_in_the_data_is_named_and_keeps_the_last_good_checkpoint(

@@ -149,6 +149,44 @@ def test_damaged_shards_are_named_while_reading(stream, harm):
         stream.sample(_NUM_IMAGES)
 
 
+def test_records_that_the_index_does_not_know_are_refused(stream):
+    shard = stream.shards[3]
+    data = shard.path.read_bytes()
+    record = data[: len(data) // shard.num_records]
+    shard.path.write_bytes(data + record)
+    with pytest.raises(OSError, match="7 records are expected. Received: 8"):
+        shard_stream.read_records(shard)
+    shard.path.write_bytes(data[: -len(record)])
+    with pytest.raises(OSError, match="7 records are expected. Received: 6"):
+        shard_stream.read_records(shard)
+
+
+def _masked_crc32c(data):
+    """The checksum of a TFRecord, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
+
+
+def test_length_that_was_forged_with_its_checksum_is_found_before_anything_is_allocated(
+    stream, monkeypatch
+):
+    shard = stream.shards[3]
+    data = shard.path.read_bytes()
+    length = data[:8]
+    assert data[8:12] == _masked_crc32c(length).to_bytes(4, "little")
+    forged = (2**50).to_bytes(8, "little")
+    forged += _masked_crc32c(forged).to_bytes(4, "little")
+    shard.path.write_bytes(forged + data[12:])
+    monkeypatch.setattr(tf.data, "TFRecordDataset", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(OSError, match=f"{shard.path.name}' is damaged.*cut in record 1"):
+        shard_stream.read_records(shard)
+
+
 @pytest.mark.parametrize("harm", ["cut", "empty", "remove"])
 def test_shards_of_another_size_are_named_at_once(stream, harm):
     path = stream.shards[3].path

@@ -100,3 +100,35 @@ def test_damage_and_absence_are_told_apart(tmp_path):
     data.write_bytes(data.read_bytes()[:4])
     with pytest.raises(ValueError, match="cannot be loaded"):
         check_servable(tmp_path / "model")
+
+
+def _garbled(data):
+    return b"no protocol buffer"
+
+
+def _with_another_output(data):
+    # Of the signature, which then names a node that is not there, at the same length.
+    assert data.count(b"StatefulPartitionedCall:0") >= 1
+    return data.replace(b"StatefulPartitionedCall:0", b"StatefulPartitionedCalm:0")
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "what"),
+    [
+        ("saved_model.pb", _garbled, "saved_model.pb is damaged: "),
+        ("saved_model.pb", lambda data: data[: len(data) // 2], "saved_model.pb is damaged: "),
+        ("saved_model.pb", lambda data: b"", "no graph has the tag 'serve'"),
+        ("saved_model.pb", _with_another_output, "StatefulPartitionedCalm"),
+        ("variables/variables.index", lambda data: data[:20], "list of its variables is damaged: "),
+        ("variables/variables.index", _garbled, "list of its variables is damaged: "),
+    ],
+)
+def test_every_file_that_is_damaged_is_told_in_a_line(tmp_path, name, harm, what):
+    variable = tf.Variable(np.ones([2], "float32"))
+    _save(tmp_path, lambda x: {"y": x * variable}, _ROW)
+    path = tmp_path / name
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(ValueError) as caught:
+        check_servable(tmp_path)
+    assert what in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)

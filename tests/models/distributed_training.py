@@ -7,9 +7,12 @@ TensorFlow is used, and an error in a replica spoils its process.
 """
 
 import contextlib
+import gc
+import itertools
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -17,6 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rkm import models, networks
+from keras_rkm.callbacks import CorrectDrift
+from keras_rkm.checkpoints import training_state
 from keras_rkm.datasets import from_arrays
 from keras_rkm.optimizers import CayleyAdam
 
@@ -24,10 +29,10 @@ IMAGE_SHAPE = (4, 4, 1)
 FEATURE_DIM = 6
 NUM_IMAGES = 28
 BATCH_SIZE = 9  # 9, 9, 9 and 1: uneven, and at last one of the replicas has no image
-NUM_STEPS = 52
+NUM_STEPS = 4  # and MANY_STEPS in one case
 
 
-def stiefel_rkm(mode, centering, update, **arguments):
+def stiefel_rkm(mode, update, centering):
     """A case: the model and its arguments, with noise that matters."""
     return models.StiefelRKM, {
         "reconstruction_mode": mode,
@@ -35,18 +40,14 @@ def stiefel_rkm(mode, centering, update, **arguments):
         "update": update,
         "noise_stddev": 0.5,
         "mean_penalty": 0.5,
-        **arguments,
     }
 
 
-# Every mode with both updates, and both centerings with each of these.
 STIEFEL_RKM_CASES = {
-    "deterministic, simultaneous": stiefel_rkm("deterministic", "none", "simultaneous"),
-    "deterministic, alternating": stiefel_rkm("deterministic", "batch", "alternating"),
-    "noisy, simultaneous": stiefel_rkm("noisy", "batch", "simultaneous"),
-    "noisy, alternating": stiefel_rkm("noisy", "none", "alternating"),
-    "split, simultaneous": stiefel_rkm("split", "batch", "simultaneous"),
-    "split, alternating": stiefel_rkm("split", "none", "alternating"),
+    ", ".join(options): stiefel_rkm(*options)
+    for options in itertools.product(
+        ("deterministic", "noisy", "split"), ("simultaneous", "alternating"), ("none", "batch")
+    )
 }
 OTHER_CASES = {
     "VariationalAutoencoder": (models.VariationalAutoencoder, {"beta": 0.5}),
@@ -55,7 +56,12 @@ OTHER_CASES = {
     "InfoGAN": (models.InfoGAN, {"noise_dim": 4}),
 }
 CASES = {**STIEFEL_RKM_CASES, **OTHER_CASES}
-EVALUATED_CASE = "split, alternating"  # that of workers too; the others have less to trace
+EVALUATED_CASE = "split, alternating, none"  # many steps, an evaluation, axes; of workers too
+FLOAT64_CASE = "noisy, alternating, batch"
+BATCH_CASE = "noisy, simultaneous, batch"  # is given its batches one by one
+# To build the graph of a step takes longer than a few steps without.
+GRAPH_CASES = {EVALUATED_CASE, FLOAT64_CASE, BATCH_CASE, *OTHER_CASES}
+MANY_STEPS = 52
 AXES_METHOD = "ica"  # which takes the latents of single images too
 
 
@@ -65,7 +71,8 @@ def images():
 
 def make(case, strategy, compiled=True):
     model_class, arguments = CASES.get(case, (models.AutoEncoder, {}))
-    with strategy.scope() if strategy else contextlib.nullcontext():
+    policy = "float64" if case == FLOAT64_CASE else "float32"
+    with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(policy):
         model = model_class(
             networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
             networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2),
@@ -79,6 +86,16 @@ def make(case, strategy, compiled=True):
     return model
 
 
+@contextlib.contextmanager
+def dtype_policy(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class Steps(keras.callbacks.Callback):
     """Keeps the logs of every step."""
 
@@ -90,39 +107,104 @@ class Steps(keras.callbacks.Callback):
 
 
 def train(case, strategy):
-    """Trains, evaluates and finds axes; returns the numbers."""
-    model, steps = make(case, strategy), Steps()
-    data = from_arrays(np.uint8(images() * 255))
-    steps_per_epoch = -(-NUM_IMAGES // BATCH_SIZE)
+    """Trains, and with the case also evaluates, predicts or finds axes; returns the numbers."""
+    model = make(case, strategy)
+    model.run_eagerly = case not in (GRAPH_CASES if strategy else {EVALUATED_CASE})
+    data = from_arrays(np.uint8(images() * 255)).batches(BATCH_SIZE, num_epochs=None, seed=3)
+    result = fit_by_batch(model, data) if case == BATCH_CASE else fit(model, data, case)
+    result["weights"] = [variable.numpy().tolist() for variable in model.variables]
+    if strategy:
+        result["disagreement"] = disagreement(strategy, model)
+    if case == EVALUATED_CASE:
+        if strategy:
+            if not strategy.cluster_resolver or strategy.cluster_resolver.task_id == 0:
+                result["means"] = running_means(model)  # alone, as a checkpoint is saved
+            result["bad batch"] = train_on_bad_batch(model)
+        result |= evaluate(model)
+        if strategy:
+            result["drift"] = drift(model, strategy)
+    return result
+
+
+def fit(model, data, case):
+    steps, steps_per_epoch = Steps(), -(-NUM_IMAGES // BATCH_SIZE)
+    num_steps = MANY_STEPS if case == EVALUATED_CASE else NUM_STEPS
     history = model.fit(
-        data.batches(BATCH_SIZE, num_epochs=None, seed=3),
+        data,
         steps_per_epoch=steps_per_epoch,
-        epochs=NUM_STEPS // steps_per_epoch,
+        epochs=num_steps // steps_per_epoch,
         shuffle=False,
         verbose=0,
         callbacks=[steps],
     ).history
-    result = {
-        "steps": steps.logs,
-        "history": history,
-        "weights": [variable.numpy().tolist() for variable in model.variables],
+    return {"steps": steps.logs, "history": history}
+
+
+def fit_by_batch(model, data):
+    steps = [model.train_on_batch(batch, return_dict=True) for batch in data.take(NUM_STEPS)]
+    return {
+        "steps": [{name: float(value) for name, value in logs.items()} for logs in steps],
+        "history": {},
+        "tested": {
+            name: float(value)
+            for name, value in model.test_on_batch(images()[:5], return_dict=True).items()
+        },
+        "predicted": {
+            "predict": model.predict(images()[:5], batch_size=4, verbose=0).tolist(),
+            "predict_on_batch": model.predict_on_batch(images()[:5]).tolist(),
+            "reconstruct": model.reconstruct(images()[:5]).numpy().tolist(),
+        },
     }
-    if case == EVALUATED_CASE:
-        # In batches of 4, 4 and 1.
-        result["evaluation"] = model.evaluate(
-            images()[:9], batch_size=4, verbose=0, return_dict=True
-        )
-        axes = model.fit_principal_axes(images(), AXES_METHOD, batch_size=7)
-        result["axes"] = {
+
+
+def running_means(model):
+    """What a checkpoint keeps of the loss of the epoch so far, and whether it comes back."""
+    state = training_state.capture(model)
+    total, count = (training_state._decode(value) for value in state["metrics"][:2])
+    for variable in training_state._metric_states(model):
+        for copy in training_state._copies(model, variable):
+            copy.assign(tf.zeros_like(copy))
+    training_state.restore_metrics(model, state)
+    again = training_state.capture(model)
+    return {
+        "loss": float(total / count),
+        "count": float(count),
+        "restored": again["metrics"] == state["metrics"],
+    }
+
+
+def evaluate(model):
+    # In batches of 4, 4 and 1.
+    evaluation = model.evaluate(images()[:9], batch_size=4, verbose=0, return_dict=True)
+    axes = model.fit_principal_axes(images(), AXES_METHOD, batch_size=7)
+    return {
+        "evaluation": evaluation,
+        "axes": {
             "num_samples": axes.num_samples,
             "variance": axes.explained_variance.tolist(),
             "covariance": axes.feature_covariance.tolist(),
             "mean": model.feature_mean.numpy().tolist(),
             "basis": model.basis.numpy().tolist(),
-        }
-    if strategy:
-        result["disagreement"] = disagreement(strategy, model)
-    return result
+        },
+    }
+
+
+def drift(model, strategy):
+    """What becomes of U if the copy of one replica, the last one of this process, has drifted."""
+    before = model.basis.numpy()
+    copies = strategy.experimental_local_results(model.basis.value)
+    copies[-1].assign(1.01 * copies[-1])
+    guard = CorrectDrift()
+    guard.set_model(model)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        guard.on_epoch_end(0)
+    return {
+        "messages": [str(warning.message) for warning in caught],
+        "moved": float(np.abs(model.basis.numpy() - before).max()),
+        "disagreement": disagreement(strategy, model),
+        "error": float(np.linalg.norm(before.T @ before - np.eye(3))),
+    }
 
 
 def disagreement(strategy, model):
@@ -137,9 +219,9 @@ def disagreement(strategy, model):
     return max(apart)
 
 
-def train_on_bad_batch(strategy):
+def train_on_bad_batch(model):
     """What is said of an image that is not finite and that only the last replica sees."""
-    model, data = make("noisy, simultaneous", strategy), images()[:20]
+    data = images()[:20]
     data[19] = np.nan
     variables = model.variables + model.optimizer.variables
     before = [variable.numpy() for variable in variables]
@@ -171,12 +253,17 @@ def refusals(strategy):
             model.compile()
 
     def mixed_float16():
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("mixed_float16")
-        try:
-            make("AutoEncoder", strategy, compiled=False).compile()
-        finally:
-            keras.config.set_dtype_policy(policy)
+        with strategy.scope(), dtype_policy("mixed_float16"):
+            encoder = networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=())
+            decoder = networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=())
+            models.AutoEncoder(encoder, decoder, 3).compile()
+
+    def two_dtypes():
+        with strategy.scope():
+            encoder = networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=())
+            with dtype_policy("float64"):
+                decoder = networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=())
+            models.AutoEncoder(encoder, decoder, 3).compile()
 
     def batch_normalization():
         with strategy.scope():
@@ -198,7 +285,7 @@ def refusals(strategy):
     def basis_optimizer_clips():
         with strategy.scope():
             clipping = CayleyAdam(clipnorm=1.0)
-        make("noisy, alternating", strategy, compiled=False).compile("sgd", clipping)
+        make("noisy, alternating, none", strategy, compiled=False).compile("sgd", clipping)
 
     def fit_with(**arguments):
         make("AutoEncoder", strategy).fit(**arguments)
@@ -208,6 +295,7 @@ def refusals(strategy):
         "model made outside": model_made_outside,
         "optimizer made outside": lambda: compiled_with(optimizer=keras.optimizers.SGD()),
         "mixed_float16": mixed_float16,
+        "two dtypes": two_dtypes,
         "batch normalization": batch_normalization,
         "jit_compile": lambda: compiled_with(jit_compile=True),
         "steps_per_execution": lambda: compiled_with(steps_per_execution=2),
@@ -236,7 +324,6 @@ def of_one_process():
         "one device": {case: train(case, None) for case in CASES},
         "two replicas": {case: train(case, two) for case in CASES},
         "refusals": refusals(two),
-        "bad batch": train_on_bad_batch(two),
     }
 
 
@@ -246,10 +333,16 @@ def of_worker(folder):
     model = make(EVALUATED_CASE, strategy)
     if strategy.cluster_resolver.task_id == 0:  # alone, while the other one goes on
         model.save(folder / "model.keras")
-    return {"training": training, "bad batch": train_on_bad_batch(strategy)}
+    try:
+        model.predict(images())
+        message = "no error"
+    except ValueError as error:
+        message = str(error)
+    return {"training": training, "predict": message}
 
 
 if __name__ == "__main__":
+    gc.disable()  # graphs are many objects, to look through again and again
     output = Path(sys.argv[1])
     found = of_worker(output.parent) if "TF_CONFIG" in os.environ else of_one_process()
     output.write_text(json.dumps(found))

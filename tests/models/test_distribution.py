@@ -1,4 +1,4 @@
-"""On several replicas a step is that of one device, for every model, mode and update."""
+"""On several replicas a step is that of one device, for every model, mode, update and centering."""
 
 import json
 import os
@@ -12,16 +12,26 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.distributed_training import CASES, EVALUATED_CASE
+from tests.models.distributed_training import (
+    BATCH_CASE,
+    CASES,
+    EVALUATED_CASE,
+    FLOAT64_CASE,
+    MANY_STEPS,
+    NUM_IMAGES,
+    NUM_STEPS,
+)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TOLERANCE = 1e-5
+_FLOAT64_TOLERANCE = 1e-13  # of the weights; the logs are float32
 _NOT_COMPARED = "orthonormality_error"  # rounding alone
 _REFUSALS = {
     "networks made outside": r"features/kernel.*MirroredStrategy.*inside `with strategy.scope",
     "model made outside": r"AutoEncoder made outside.*inside `with strategy.scope",
     "optimizer made outside": r"optimizer 'sgd\w*'.*inside `with strategy.scope",
     "mixed_float16": r"LossScaleOptimizer.*2 replicas: .*mixed_bfloat16",
+    "two dtypes": r"Weights of float32 and float64 .*one dtype only.*under one dtype policy",
     "batch normalization": r"'batch_normalization'.*synchronized=True",
     "jit_compile": r"jit_compile=True.*Leave it out",
     "steps_per_execution": r"steps_per_execution=2.*Leave it out",
@@ -79,13 +89,15 @@ def _free_port():
         return free.getsockname()[1]
 
 
-def _assert_same_training(result, expected):
-    assert len(result["steps"]) == len(expected["steps"]) >= 50
+def _assert_same_training(result, expected, case):
+    num_steps = MANY_STEPS if case == EVALUATED_CASE else NUM_STEPS
+    assert len(result["steps"]) == len(expected["steps"]) == num_steps
     _assert_same_logs(result["steps"], expected["steps"])
     _assert_same_logs([result["history"]], [expected["history"]])
     for ours, theirs in zip(result["weights"], expected["weights"], strict=True):
         error = np.linalg.norm(np.subtract(ours, theirs))
-        assert error <= _TOLERANCE * max(np.linalg.norm(theirs), 1e-3)
+        tolerance = _FLOAT64_TOLERANCE if case == FLOAT64_CASE else _TOLERANCE
+        assert error <= tolerance * max(np.linalg.norm(theirs), 1e-3)
     assert result["disagreement"] == 0
 
 
@@ -109,7 +121,7 @@ def _assert_same_axes(result, expected):
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_replicas_train_as_one_device(replicas, case):
-    _assert_same_training(replicas["two replicas"][case], replicas["one device"][case])
+    _assert_same_training(replicas["two replicas"][case], replicas["one device"][case], case)
 
 
 def test_two_replicas_evaluate_and_find_axes_as_one_device(replicas):
@@ -120,9 +132,52 @@ def test_two_replicas_evaluate_and_find_axes_as_one_device(replicas):
     _assert_same_axes(result["axes"], expected["axes"])
 
 
+def test_a_batch_by_itself_is_split_and_its_images_come_back_once_and_in_order(replicas):
+    result, expected = (
+        replicas[strategy][BATCH_CASE] for strategy in ("two replicas", "one device")
+    )
+    _assert_same_logs([result["tested"]], [expected["tested"]])
+    for name, ours in result["predicted"].items():
+        np.testing.assert_allclose(
+            ours, expected["predicted"]["reconstruct"], rtol=_TOLERANCE, err_msg=name
+        )
+
+
+def _assert_drift_is_corrected(drift):
+    [message] = drift["messages"]
+    assert re.match(r"projection/basis had left .* \|\|X'X - I\|\|_F was 0\.035, above", message)
+    assert drift["moved"] < 1e-6 and drift["disagreement"] == 0 and drift["error"] < 1e-6
+
+
+def test_a_copy_of_the_basis_that_has_drifted_becomes_that_of_the_others(replicas):
+    _assert_drift_is_corrected(replicas["two replicas"][EVALUATED_CASE]["drift"])
+
+
+def _assert_running_means_are_kept(result, num_images):
+    means = result["means"]
+    assert means["loss"] == pytest.approx(result["history"]["loss"][-1], rel=1e-6)
+    assert means["count"] == num_images
+    assert means["restored"]
+
+
+def test_checkpoint_keeps_the_means_over_all_replicas(replicas):
+    _assert_running_means_are_kept(replicas["two replicas"][EVALUATED_CASE], NUM_IMAGES)
+
+
+def test_one_worker_alone_can_save_the_means_over_all_of_them(workers):
+    _assert_running_means_are_kept(workers[0][0]["training"], NUM_IMAGES)
+    assert "means" not in workers[0][1]["training"]
+
+
+def _assert_stopped_by_bad_batch(result):
+    assert re.search(
+        rf"finite.*after training step {MANY_STEPS}.*no weight", result["bad batch"]["message"]
+    )
+    assert result["bad batch"]["moved"] == []
+
+
 def test_an_image_that_one_replica_finds_bad_stops_all_before_anything_moves(replicas):
-    assert re.search(r"finite.*after training step 0.*no weight", replicas["bad batch"]["message"])
-    assert replicas["bad batch"]["moved"] == []
+    _assert_stopped_by_bad_batch(replicas["two replicas"][EVALUATED_CASE])
 
 
 @pytest.mark.parametrize("combination", _REFUSALS)
@@ -132,7 +187,8 @@ def test_what_cannot_work_is_refused_with_the_way_out(replicas, combination):
 
 def test_two_workers_train_as_one_device(workers, replicas):
     for result in workers[0]:
-        _assert_same_training(result["training"], replicas["one device"][EVALUATED_CASE])
+        expected = replicas["one device"][EVALUATED_CASE]
+        _assert_same_training(result["training"], expected, EVALUATED_CASE)
 
 
 def test_two_workers_evaluate_and_find_axes_as_one_device(workers, replicas):
@@ -146,8 +202,17 @@ def test_two_workers_evaluate_and_find_axes_as_one_device(workers, replicas):
 
 def test_an_image_that_one_worker_finds_bad_stops_both_before_anything_moves(workers):
     for result in workers[0]:
-        assert re.search(r"finite.*after training step 0", result["bad batch"]["message"])
-        assert result["bad batch"]["moved"] == []
+        _assert_stopped_by_bad_batch(result["training"])
+
+
+def test_drift_of_the_basis_is_corrected_by_all_workers_alike(workers):
+    for result in workers[0]:
+        _assert_drift_is_corrected(result["training"]["drift"])
+
+
+def test_workers_refuse_to_predict_a_part_of_the_rows_each(workers):
+    for result in workers[0]:
+        assert re.search(r"`predict`.*several workers.*Use `reconstruct`", result["predict"])
 
 
 def test_what_one_worker_saves_alone_is_loaded_on_one_device(workers):
