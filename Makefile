@@ -32,12 +32,13 @@ $(INSTALLED): pyproject.toml setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
 	@touch $@
 
-demo: $(INSTALLED)  ## train on an embedded data set, draw, evaluate and export: saved_models/demo
+demo: $(INSTALLED)  ## train on an embedded data set, draw, make sliders, evaluate and export: saved_models/demo
 	@if [ -n "$$(ls -A '$(DEMO_DIR)' 2>/dev/null)" ]; then \
 		echo '$(DEMO_DIR) holds a run already. Remove it (rm -r $(DEMO_DIR)) or choose another folder (make demo DEMO_DIR=saved_models/demo2).' >&2; \
 		exit 1; fi
 	$(BIN)/keras-rkm train --flagfile=examples/demo.flags --output_dir='$(DEMO_DIR)'
 	$(BIN)/keras-rkm traverse --run='$(DEMO_DIR)'
+	$(BIN)/keras-rkm explore --run='$(DEMO_DIR)'
 	$(BIN)/keras-rkm evaluate --run='$(DEMO_DIR)'
 	$(BIN)/keras-rkm export --run='$(DEMO_DIR)'
 

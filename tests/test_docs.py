@@ -79,6 +79,10 @@ _HOW = {
     r"python -m tests\..*": _Parse(_LONG),
     r"tensorboard .*": _Parse("a server without an end; its folder has to be there"),
     r"make .*": _Parse(_TARGET),
+    r"git clone .*": _Parse("it needs the address of a repository"),
+    r"python3 -m webbrowser .*": _Parse(
+        "it opens a window; tests/explorer opens pages in a browser without one"
+    ),
     r"(docker|tensorflow_model_server|curl) .*": _Parse("not at hand, as the page says"),
     r"(python3\.11 -m venv|my-environment/bin/|pip install|sudo apt-get) ?.*": _Parse(
         "it installs; of the package the extras are looked up in pyproject.toml"
