@@ -17,24 +17,6 @@ from keras_rkm.callbacks import (
 _SHAPE = (4, 4, 1)
 
 
-@pytest.fixture
-def images():
-    return np.random.default_rng(0).random((32, *_SHAPE), "float32")
-
-
-@pytest.fixture
-def model():
-    model = models.StiefelRKM(
-        networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
-        networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
-        latent_dim=3,
-        seed=0,
-    )
-    # By default Keras counts its optimizers, and so its tags: adam, adam_1, ...
-    model.compile(keras.optimizers.Adam(name="adam"))
-    return model
-
-
 def _events(folder):
     accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     accumulator.Reload()

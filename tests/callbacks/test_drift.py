@@ -12,23 +12,6 @@ from keras_rkm.callbacks import CorrectDrift
 _SHAPE = (4, 4, 1)
 
 
-@pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).random((32, *_SHAPE), "float32")
-
-
-@pytest.fixture
-def model():
-    model = models.StiefelRKM(
-        networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
-        networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
-        latent_dim=3,
-        seed=0,
-    )
-    model.compile()
-    return model
-
-
 class _Move(keras.callbacks.Callback):
     """Adds to a weight at the end of an epoch, and remembers what came of it."""
 
