@@ -133,6 +133,14 @@ def test_last_layer_computes_in_float32_under_mixed_precision(pair, policy):
 
 
 @pytest.mark.parametrize("pair", [_pair, _dense_pair])
+def test_networks_are_float64_from_end_to_end_under_that_policy(pair):
+    keras.config.set_dtype_policy("float64")
+    for network in pair((8, 8, 1)):
+        assert {weight.dtype for weight in network.weights} == {"float64"}
+        assert network.input.dtype == network.output.dtype == "float64"
+
+
+@pytest.mark.parametrize("pair", [_pair, _dense_pair])
 def test_seed_fixes_the_initial_weights(pair):
     for model, same, other, fresh, fresher in zip(
         pair((8, 8, 1), seed=7),

@@ -15,9 +15,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from apps import train
+from apps import fitting, train
 from apps.run_folder import RunFolder
-from keras_rkm import samplers
+from keras_rkm import datasets, samplers
+from keras_rkm.datasets import shard_stream
 from keras_rkm.models import StiefelRKM
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -188,6 +189,35 @@ def on_train_batch_end(self, batch, logs=None, original=fitting._LastStep.on_tra
 fitting._LastStep.on_train_batch_end = on_train_batch_end
 errors.run(train.main, ["keras-rkm train", *sys.argv[1:]])
 """
+
+
+def test_run_on_a_stream_that_broke_off_goes_on_as_if_it_had_not(
+    run_command, small_flags, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shard_stream, "WINDOW_BYTES", 30 * 16 * 16)  # not a multiple of a batch
+    images = datasets.load("dsprites_like", num_images=100, image_size=16)
+    datasets.write_tfrecords(images, tmp_path / "shards", images_per_shard=9)
+    flags = [flag for flag in small_flags if not flag.startswith(("--image_size", "--num_images"))]
+    flags += [f"--dataset={tmp_path / 'shards'}", "--epochs=2", "--checkpoint_steps=3"]
+    flags.append("--summary_share=0")
+    monkeypatch.setattr(train, "_finish", lambda *arguments: None)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run_command(train.main, *flags, f"--output_dir={whole}").status == 0
+
+    def break_off(self, batch, logs=None, original=fitting._LastStep.on_train_batch_end):
+        original(self, batch, logs)
+        if self._step == 7:  # one step after a checkpoint, in the second epoch
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(fitting._LastStep, "on_train_batch_end", break_off)
+        assert run_command(train.main, *flags, f"--output_dir={broken}").status == 130
+    result = run_command(train.main, f"--output_dir={broken}", "--resume")
+    assert result.status == 0, result.err
+    assert "5 in an epoch, from step 6 on" in result.out
+    for ours, theirs in zip(_weights(broken), _weights(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert _history(broken) == _history(whole)
 
 
 def test_resume_takes_the_flags_of_the_run(finished, run_command, tmp_path):
