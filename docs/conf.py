@@ -23,6 +23,7 @@ project = "keras_rkm"
 author = "the authors of keras_rkm"
 html_title = "keras_rkm"
 html_theme = "alabaster"
+highlight_language = "none"  # of blocks that name no language: formulas and tables
 root_doc = "docs/index"
 include_patterns = [
     "*.md",
