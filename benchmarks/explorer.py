@@ -6,9 +6,10 @@ Without --run it trains a model of 64x64 images for --steps first: with hardly t
 rounding would do. The page is opened from disk by a fresh browser each time; a picture counts when
 its pixels are in the canvas and the browser has made its next frame. Differences are those of
 pictures of random latents, within the ends of the sliders, from `model.decode`. --screenshot writes
-a PNG of the page after it started from its first image.
+a PNG of the page, which starts from its first image if it has any.
 """
 
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -76,44 +77,41 @@ def _trained(folder: Path) -> Path:
     return run
 
 
-def _measured(page: Path, profile: Path) -> tuple[float, list[float]]:
-    """Milliseconds to the first picture, and of each move of a slider."""
+@contextlib.contextmanager
+def _opened(page: Path, profile: Path):
+    """A browser that shows the page, and its first picture."""
     browser = _browser.start(profile)
     try:
         browser.get(page.as_uri())
         _browser.call(browser, "explorer.ready")
-        marks = "performance.getEntriesByName('first-picture')[0].startTime"
-        return _browser.call(browser, marks), _browser.call(browser, _MOVE, _MOVES.value)
+        yield browser
     finally:
         browser.quit()
+
+
+def _measured(page: Path, profile: Path) -> tuple[float, list[float]]:
+    """Milliseconds to the first picture, and of each move of a slider."""
+    with _opened(page, profile) as browser:
+        marks = "performance.getEntriesByName('first-picture')[0].startTime"
+        return _browser.call(browser, marks), _browser.call(browser, _MOVE, _MOVES.value)
 
 
 def _largest_difference(page: Path, profile: Path, model) -> float:
     deviations = np.sqrt(np.asarray(model.explained_variance))
     values = np.random.default_rng(12).uniform(-3, 3, (_NUM_LATENTS, len(deviations)))
     latents = (values * deviations).astype("float32")
-    browser = _browser.start(profile)
-    try:
-        browser.get(page.as_uri())
-        _browser.call(browser, "explorer.ready")
+    with _opened(page, profile) as browser:
         decode = "explorer.decode(args[0]).then(Array.from)"
         rows = [_browser.call(browser, decode, [latent.tolist()]) for latent in latents]
-    finally:
-        browser.quit()
     expected = np.clip(np.asarray(model.decode(latents)), 0, 1)
     return float(np.abs(np.clip(rows, 0, 1).reshape(expected.shape) - expected).max())
 
 
 def _save_screenshot(page: Path, profile: Path, path: Path) -> None:
-    browser = _browser.start(profile)
-    try:
-        browser.get(page.as_uri())
-        _browser.call(browser, "explorer.ready")
-        _browser.call(browser, "document.querySelector('#gallery button').click()")
+    with _opened(page, profile) as browser:
+        _browser.call(browser, "document.querySelector('#gallery button')?.click()")
         _browser.call(browser, "new Promise((resolve) => setTimeout(resolve, 500))")
         browser.save_screenshot(str(path))
-    finally:
-        browser.quit()
 
 
 def main(argv):
@@ -121,6 +119,9 @@ def main(argv):
     del argv
     if reason := _browser.missing():
         sys.exit(f"This {reason}.")
+    picture = Path(_SCREENSHOT.value) if _SCREENSHOT.value else None
+    if picture and not (picture.suffix == ".png" and picture.parent.is_dir()):
+        sys.exit(f"--screenshot must be a .png file in a folder that is there. Received: {picture}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = Path(_RUN.value).expanduser().resolve() if _RUN.value else _trained(folder)
@@ -134,8 +135,8 @@ def main(argv):
             moves += times
         difference = _largest_difference(page, folder / "profile", model)
         size = page.stat().st_size
-        if _SCREENSHOT.value:
-            _save_screenshot(page, folder / "screenshot", Path(_SCREENSHOT.value))
+        if picture:
+            _save_screenshot(page, folder / "screenshot", picture)
     _reporting.print_setting(
         "Explorer in headless Chromium",
         threads=0,

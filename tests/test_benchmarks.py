@@ -251,7 +251,10 @@ def test_explorer_is_opened_and_measured(tmp_path):
     )
     model.fit_principal_axes(np.random.default_rng(0).random((64, 16, 16, 1), "float32"))
     model.save(tmp_path / "model.keras")
-    (rows,) = _tables("explorer", f"--run={tmp_path}", "--repeats=1", "--moves=3")
+    picture = tmp_path / "page.png"
+    options = ("--repeats=1", "--moves=3", f"--screenshot={picture}")
+    (rows,) = _tables("explorer", f"--run={tmp_path}", *options)
+    assert picture.read_bytes().startswith(b"\x89PNG")
     size, first, move, difference = _floats(rows, "median")
     assert 0.3 < size < 1 and first > 0 and move > 0
     assert difference <= 2

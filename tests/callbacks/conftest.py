@@ -16,7 +16,12 @@ def images():
 
 @pytest.fixture
 def model():
-    model = models.StiefelRKM(
+    return make_model(models.StiefelRKM)
+
+
+def make_model(kind):
+    """A compiled model of the same networks each time."""
+    model = kind(
         networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
         networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
         latent_dim=3,

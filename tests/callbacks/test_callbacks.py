@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_rkm import callbacks, evaluation, metrics, models, networks, samplers
+from keras_rkm import callbacks, evaluation, metrics, models, samplers
 from keras_rkm.callbacks import (
     BasisSummary,
     EvaluationSummary,
@@ -14,7 +14,7 @@ from keras_rkm.callbacks import (
     StopOnNonFinite,
 )
 
-_SHAPE = (4, 4, 1)
+from .conftest import make_model
 
 
 def _events(folder):
@@ -54,14 +54,7 @@ def test_spectrum_is_that_of_principal_axes(model, images, tmp_path):
 
 @pytest.fixture
 def baseline():
-    model = models.AutoEncoder(
-        networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
-        networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
-        latent_dim=3,
-        seed=0,
-    )
-    model.compile()
-    return model
+    return make_model(models.AutoEncoder)
 
 
 def test_spectrum_of_a_model_without_a_basis_has_no_share_of_the_features(

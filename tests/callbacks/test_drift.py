@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rkm import constraints, models, networks
+from keras_rkm import constraints, models
 from keras_rkm.callbacks import CorrectDrift
 
-_SHAPE = (4, 4, 1)
+from .conftest import make_model
 
 
 class _Move(keras.callbacks.Callback):
@@ -53,13 +53,7 @@ def test_training_without_drift_is_left_as_it_is_bit_for_bit(images):
     weights = []
     for guards in ([], [CorrectDrift()]):
         keras.utils.set_random_seed(0)
-        model = models.StiefelRKM(
-            networks.dense_encoder(_SHAPE, 6, hidden_dims=(8,), seed=0),
-            networks.dense_decoder(6, _SHAPE, hidden_dims=(8,), seed=1),
-            latent_dim=3,
-            seed=0,
-        )
-        model.compile()
+        model = make_model(models.StiefelRKM)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             model.fit(images, epochs=3, verbose=0, shuffle=False, callbacks=guards)
