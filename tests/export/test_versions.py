@@ -96,12 +96,15 @@ def test_an_observer_never_sees_a_part(tmp_path):
     assert seen == {True}
 
 
+# A package without the imports of keras_rkm/__init__.py, which begin with TensorFlow.
 _EXPORT_FOR_EVER = """
-import importlib.util, sys
+import importlib, sys, types
 from pathlib import Path
-spec = importlib.util.spec_from_file_location("versions", sys.argv[1])
-versions = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(versions)
+root = Path(sys.argv[1]).parents[1]
+for name, folder in (("keras_rkm", root), ("keras_rkm.export", root / "export")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(folder)]
+versions = importlib.import_module("keras_rkm.export.versions")
 
 def fill(folder):
     for name in sys.argv[3:]:

@@ -24,16 +24,19 @@ def parallel_map(function: Callable, items: Iterable, n_jobs: int | None) -> lis
     import threadpoolctl
     from sklearn.exceptions import ConvergenceWarning
 
+    # To look for the libraries takes milliseconds, longer than many an item.
+    libraries = threadpoolctl.ThreadpoolController()
+
     def one_thread(item):
         # The limit of OpenMP belongs to the thread that sets it, that of linear algebra to all.
-        with threadpoolctl.threadpool_limits(limits=1, user_api="openmp"):
+        with libraries.limit(limits=1, user_api="openmp"):
             return function(item)
 
     def run():
         calls = (joblib.delayed(one_thread)(item) for item in items)
         return joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(calls)
 
-    with threadpoolctl.threadpool_limits(limits=1):
+    with libraries.limit(limits=1):
         # The filters belong to the process: two threads that change them would undo each other.
         if threading.current_thread() is not threading.main_thread():
             return run()
