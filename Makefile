@@ -42,9 +42,9 @@ demo: $(INSTALLED)  ## train on an embedded data set, draw, make sliders, evalua
 	$(BIN)/keras-rkm evaluate --run='$(DEMO_DIR)'
 	$(BIN)/keras-rkm export --run='$(DEMO_DIR)'
 
-# pytest comes last, so that its summary is the last line.
-test: lint docs browser  ## check the style, build the documentation and run all tests
-	$(BIN)/python -m pytest -n 2 -q --durations=10
+# pytest comes last, so that its summary is the last line. A worker takes a row of tests that stand together, which share fixtures.
+test: lint docs browser  ## check the style, build the documentation and run the tests; those marked slow too with ALL=1
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=10 $(if $(ALL),,-m 'not slow')
 
 # Without a browser the tests that need one are skipped, and say so.
 browser:  ## install Chromium and its driver where apt-get can

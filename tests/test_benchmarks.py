@@ -100,6 +100,7 @@ def test_cayley_step_reports_every_shape_and_loop():
     assert max(_floats(rows, "drift ||U'U - I||_F")) < 1e-6
 
 
+@pytest.mark.slow
 def test_training_step_reports_every_setting():
     arguments = ("--capacity=2", "--batch_size=4", "--feature_dim=12", "--steps=1", "--repeats=2")
     # Not all eight: each traces a model for two seconds.
@@ -115,6 +116,7 @@ def test_training_step_reports_every_setting():
     assert _floats(rows, "ratio")[0] == 1
 
 
+@pytest.mark.slow
 def test_mirrored_step_compares_times_and_losses():
     (rows,) = _tables(
         "mirrored_step",
@@ -133,6 +135,7 @@ def test_mirrored_step_compares_times_and_losses():
     assert differences[0] == 0 < max(differences) < 1e-5
 
 
+@pytest.mark.slow
 def test_principal_axes_memory_measures_each_number_of_images():
     (rows,) = _tables("principal_axes_memory", "--num_images=300,1030", "--feature_dim=12")
     assert [row["images"] for row in rows] == ["300", "1030"]
@@ -141,6 +144,7 @@ def test_principal_axes_memory_measures_each_number_of_images():
     assert min(_floats(rows, "MiB above the peak after 1000")) >= 0
 
 
+@pytest.mark.slow
 def test_mnist_reconstruction_compares_the_methods(idx_folder, tmp_path):
     output = tmp_path / "rows.csv"
     rows, summary = _tables(
@@ -165,6 +169,7 @@ def test_mnist_reconstruction_compares_the_methods(idx_folder, tmp_path):
         assert [row["method"] for row in csv.DictReader(file)] == 2 * methods
 
 
+@pytest.mark.slow
 def test_out_of_distribution_reports_every_score_in_both_directions(idx_folder, tmp_path):
     # Black and white only: no grey, so that the entropy of the pixels is nil.
     generator = np.random.default_rng(2)
@@ -195,6 +200,7 @@ def test_out_of_distribution_reports_every_score_in_both_directions(idx_folder, 
     assert entropy["lowest-highest"] == "0.0000-0.0000"
 
 
+@pytest.mark.slow
 def test_basis_learning_rate_reports_a_gap_that_shrinks():
     rows = _tables(
         "basis_learning_rate",
@@ -209,6 +215,7 @@ def test_basis_learning_rate_reports_a_gap_that_shrinks():
         assert late[1] < late[0]
 
 
+@pytest.mark.slow
 def test_serving_throughput_measures_calls_and_exports():
     calls, exports = _tables(
         "serving_throughput",
@@ -223,6 +230,7 @@ def test_serving_throughput_measures_calls_and_exports():
         assert float(row["folder / weights"]) == pytest.approx(ratio, rel=0.01)
 
 
+@pytest.mark.slow
 def test_disentanglement_metrics_time_every_score_and_compare_with_the_exact_boosting():
     scores, boosting = _tables(
         "disentanglement_metrics",
@@ -240,6 +248,7 @@ def test_disentanglement_metrics_time_every_score_and_compare_with_the_exact_boo
         assert fast == pytest.approx(slow, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(_browser.missing()), reason=str(_browser.missing()))
 def test_explorer_is_opened_and_measured(tmp_path):
     from keras_rkm import models, networks
@@ -260,6 +269,7 @@ def test_explorer_is_opened_and_measured(tmp_path):
     assert difference <= 2
 
 
+@pytest.mark.slow
 def test_generation_metrics_time_every_measure():
     rows = _tables("generation_metrics", "--num_samples=1000", "--num_features=16")[0]
     assert [row["measure"] for row in rows] == [

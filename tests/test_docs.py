@@ -222,6 +222,7 @@ def test_commands_of_the_readme_and_what_goes_on_with_them(work, folder):
     _execute(work, _FIRST, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in _PAGES if any(_commands(p)) and p not in _FIRST])
 def test_commands_of_the_page_work(page, work, folder):
     _execute(work, [page], folder)
@@ -331,6 +332,7 @@ _ONLY_COMPILED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in _PAGES if _fenced(page, "python")])
 def test_python_of_the_page_works(page, work, folder):
     blocks = _fenced(page, "python")

@@ -118,6 +118,7 @@ def _assert_trials(folder, rows):
         assert float(tf.make_ndarray(event.tensor_proto)) == pytest.approx(value, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_study_that_lost_a_cell_runs_that_one_alone(compare, study_file, kept, tmp_path):
     folder = shutil.copytree(kept, tmp_path / "results")
     lost = folder / "cells" / "vae"
@@ -150,6 +151,7 @@ def test_model_that_fails_is_told_and_the_others_are_reported(compare, tmp_path)
     assert "| good |" in (tmp_path / "results" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_study_whose_tuning_is_not_whole_chooses_nothing(compare, tmp_path):
     text = STUDY.split("[[methods]]")[0] + '[[methods]]\nname = "bad"\n'
     text += 'model = "VariationalAutoencoder"\nsettings = [{beta = -2.0}, {beta = -3.0}]\n'

@@ -79,6 +79,7 @@ def test_what_train_has_written_stays(evaluate, run):
     assert after == before
 
 
+@pytest.mark.slow
 def test_dataset_of_choice_is_measured_with_all_that_it_allows(evaluate, run):
     result = evaluate(
         "--dataset=dsprites_like", "--image_size=16", "--num_images=400", "--num_rotations=0"

@@ -44,6 +44,7 @@ def test_versions_pile_up_in_the_run_folder_until_they_are_pruned(export, run_co
     assert (verified.status, "is whole" in verified.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_notes_of_tensorflow_are_shown_on_request_only(finished, tmp_path):
     def stderr(*arguments):
         output_dir = f"--output_dir={tmp_path}"

@@ -96,6 +96,7 @@ def test_model_of_the_run_has_its_axes_in_order_and_its_metrics(finished):
     assert losses["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_axes_are_those_of_the_flag(finished, train_run, tmp_path):
     assert _metrics(finished)["axes"] == "ica"
     assert "--axes=ica" in (finished / "flags.txt").read_text()
@@ -191,6 +192,7 @@ errors.run(train.main, ["keras-rkm train", *sys.argv[1:]])
 """
 
 
+@pytest.mark.slow
 def test_run_on_a_stream_that_broke_off_goes_on_as_if_it_had_not(
     run_command, small_flags, tmp_path, monkeypatch
 ):
@@ -252,6 +254,7 @@ def test_steps_end_the_run_in_mid_epoch_and_checkpoints_are_as_far_apart_as_aske
     assert len(_history(tmp_path / "run")) == 4
 
 
+@pytest.mark.slow
 def test_evaluations_while_training_are_those_asked_for(train_run, tmp_path):
     result = train_run(tmp_path / "run", "--epochs=4", "--evaluate_every=2", "--num_images=400")
     assert result.status == 0, result.err
@@ -293,6 +296,7 @@ def test_finished_run_is_a_trial_with_its_flags_scores_and_pictures(finished):
         np.testing.assert_array_equal(drawn, np.asarray(picture))
 
 
+@pytest.mark.slow
 def test_pictures_for_tensorboard_change_nothing_of_the_run(finished, train_run, tmp_path):
     # A run of seconds has no time for them by default.
     assert "samples" not in _tags(finished / "tensorboard" / "pictures")[1]

@@ -141,6 +141,7 @@ def test_missing_cells_alone_are_run_and_an_error_stays_with_its_cell(folder):
     assert "-3.0" in by_name["broken"].error
 
 
+@pytest.mark.slow
 def test_same_cell_gives_the_same_numbers(folder, tmp_path):
     again = cells.run_cell(STUDY, _cell(0), tmp_path)
     first = cells.read_result(STUDY, _cell(0), folder)

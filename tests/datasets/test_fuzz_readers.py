@@ -18,6 +18,7 @@ def fuzzing(monkeypatch):
     return importlib.import_module("fuzz_readers")
 
 
+@pytest.mark.slow
 def test_every_reader_bears_mutated_files():
     result = subprocess.run(
         [sys.executable, str(_ROOT / "benchmarks" / "fuzz_readers.py"), "--inputs=300"],

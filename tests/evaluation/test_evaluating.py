@@ -69,6 +69,7 @@ def _everything():
     )
 
 
+@pytest.mark.slow
 def test_all_measures_are_taken_in_their_order():
     found = _everything()
     assert [*found.measured] == [name for name in MEASURES if name != _LARGE_ONLY]
@@ -372,6 +373,7 @@ def test_eight_bit_images_are_floats_up_to_one_for_the_model():
     assert value == pytest.approx(expected["reconstruction_error"].scores["squared_error"])
 
 
+@pytest.mark.slow
 def test_threads_change_no_number():
     arguments = {
         "factors": FACTORS,

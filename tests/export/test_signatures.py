@@ -123,6 +123,7 @@ def test_images_that_no_png_file_can_hold_have_no_such_signature(tmp_path):
     assert "generate_png" not in export.verify_export(path)["signatures"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_a_model_of_mixed_precision_answers_in_float32(tmp_path, dtype):
     model = make_model(dtype)
@@ -157,6 +158,7 @@ for name, expressions in json.loads(sys.argv[2]).items():
 """
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_every_signature(exported, session):
     images, latents = np.zeros((2, *IMAGE_SHAPE)).tolist(), [[0.1, 0.2, 0.3]]
     inputs = {

@@ -13,6 +13,8 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from keras_rkm.metrics import inception, inception_v3
 
+pytestmark = pytest.mark.slow
+
 _SIZE = 299
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from keras_rkm import metrics
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -22,6 +22,8 @@ from tests.models.distributed_training import (
     NUM_STEPS,
 )
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).resolve().parents[2]
 _TOLERANCE = 1e-5
 _FLOAT64_TOLERANCE = 1e-13  # of the weights; the logs are float32

@@ -182,6 +182,7 @@ def _dataset(array):
     return tf.data.Dataset.from_tensor_slices((array, np.zeros(len(array)))).batch(16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_class", "arguments"),
     [

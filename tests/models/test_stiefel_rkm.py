@@ -449,6 +449,7 @@ def test_fit_takes_arrays_and_datasets(data):
     assert history["loss"][1] < history["loss"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "compile_arguments",
     [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}],
@@ -724,6 +725,7 @@ def test_principal_axes_name_the_batch_that_is_not_finite():
         _model().fit_principal_axes(tf.data.Dataset.from_tensor_slices(images).batch(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ROTATIONS)
 def test_training_goes_on_after_the_axes_are_turned(method):
     """The loss does not depend on the rotation inside the span, so neither may the training."""

@@ -49,6 +49,7 @@ def test_error_of_a_call_is_counted(server):
     assert "no model 'nope'" in result.errors[0]
 
 
+@pytest.mark.slow
 def test_endurance_is_a_command(capsys):
     assert endurance.main(["--seconds=1", "--clients=2"]) == 0
     assert re.search(

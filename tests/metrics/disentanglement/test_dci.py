@@ -291,6 +291,7 @@ def test_names_of_categories_do_not_count():
     assert literal > metrics.dci(latents, factors)["informativeness"] + 0.05
 
 
+@pytest.mark.slow
 def test_fast_boosting_is_close_to_the_exact_one():
     generator = np.random.default_rng(0)
     factors = discrete_factors(2_400, sizes=(3, 4, 5))
