@@ -5,6 +5,7 @@ import shutil
 import time
 
 import numpy as np
+import pytest
 
 from keras_rkm.serving import ServingClient
 
