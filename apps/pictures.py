@@ -1,11 +1,12 @@
 """The pictures of a trained model, and the PNG files with them in its run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_rkm import visualization
+from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 from keras_rkm.samplers import Sampler
 from keras_rkm.visualization import pixels
@@ -15,6 +16,7 @@ from .run_folder import RunFolder
 _STEPS = np.arange(-3, 3.5, 0.5)  # in standard deviations of the latent
 _NUM_RECONSTRUCTIONS = 20
 _NUM_SAMPLES = 64
+_NUM_POINTS = 500
 
 
 class Traversal(NamedTuple):
@@ -26,7 +28,7 @@ class Traversal(NamedTuple):
 
 
 def draw_all(
-    run: RunFolder, model: StiefelRKM, sampler: Sampler, images: np.ndarray, *, seed: int
+    run: RunFolder, model: StiefelRKM, sampler: Sampler, held_out: Dataset, *, seed: int
 ) -> list[str]:
     """Draws every picture of a run.
 
@@ -34,18 +36,21 @@ def draw_all(
         run: `RunFolder` with a `history.csv`.
         model: `StiefelRKM` after `fit_principal_axes`.
         sampler: Adapted sampler of latents.
-        images: Float images `(num_images, height, width, channels)` to reconstruct.
+        held_out: Images that the model was not trained on, to encode and to reconstruct.
         seed: Int, selects the samples.
 
     Returns:
         The names of the files.
     """
+    some = held_out.subset(np.arange(min(_NUM_POINTS, held_out.num_images)))
+    images = some.images.astype("float32") / 255
     pictures = {
         "reconstructions": reconstructions(model, images[:_NUM_RECONSTRUCTIONS]),
         "samples": visualization.image_grid(
             pixels(model.generate(_NUM_SAMPLES, sampler, seed=seed))
         ),
         "traversal": traversal_still(traverse(model)),
+        "latents": latents(model, images, *colorings(some)),
         "spectrum": visualization.spectrum_plot(_ratio(model)),
     }
     if history := run.read_history():
@@ -58,6 +63,27 @@ def draw_all(
 def reconstructions(model: StiefelRKM, images: np.ndarray) -> np.ndarray:
     """Images over their reconstructions, `(height, width, 3)` uint8."""
     return visualization.comparison_grid(images, pixels(model.reconstruct(images)))
+
+
+def latents(
+    model: StiefelRKM,
+    images: np.ndarray,
+    colors: Mapping[str, np.ndarray],
+    kinds: Mapping[str, str],
+) -> np.ndarray:
+    """The latents of images along the first two axes, `(height, width, 3)` uint8."""
+    points = np.asarray(model.encode(images))[:, :2]
+    return visualization.scatter_plots(points, colors, kinds=kinds)
+
+
+def colorings(dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What is known of the images and its kind, by title, as `scatter_plots` takes it."""
+    values, kinds = {}, {}
+    if dataset.labels is not None:
+        values["label"], kinds["label"] = dataset.labels, "categorical"
+    for index, factor in enumerate(dataset.factor_info):
+        values[factor.name], kinds[factor.name] = dataset.factors[:, index], factor.kind
+    return values, kinds
 
 
 def traverse(

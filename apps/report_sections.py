@@ -80,6 +80,7 @@ def pictures(folder: RunFolder) -> list[Block]:
     """What each axis does, samples and reconstructions."""
     what = {
         "traversal": "Images along each axis, in standard deviations of its latent",
+        "latents": "Held-out images along the first two axes, by what is known of them",
         "samples": "Images of latents drawn from the sampler",
         "reconstructions": "Held-out images over their reconstructions",
     }

@@ -1,13 +1,12 @@
 """What `train` writes for TensorBoard: while it trains, and of the finished run."""
 
 import keras
-import numpy as np
 from absl import flags
 
 from keras_rkm import callbacks, evaluation
 from keras_rkm.datasets import Dataset
 
-from . import train_flags
+from . import pictures, train_flags
 from .run_folder import RunFolder
 
 FINAL_DIR = "final"
@@ -25,7 +24,7 @@ def training_callbacks(
     """
     log_dir = str(folder.tensorboard_dir)
     share = train_flags.SUMMARY_SHARE.value
-    colorings, kinds = _colorings(held_out)
+    colorings, kinds = pictures.colorings(held_out)
     found = callbacks.summary_callbacks(
         log_dir,
         held_out.images if share else held_out.images[:1],
@@ -43,14 +42,14 @@ def training_callbacks(
 
 
 def write_final(
-    folder: RunFolder, scores: dict[str, float], pictures: list[str], num_steps: int
+    folder: RunFolder, scores: dict[str, float], names: list[str], num_steps: int
 ) -> None:
     """Writes the finished run: its flags as hyperparameters, its scores, and its pictures.
 
     Args:
         folder: `RunFolder` with the pictures.
         scores: Floats by name.
-        pictures: Names of PNG files in the folder.
+        names: Names of PNG files in the folder.
         num_steps: Int, how far the run went.
     """
     values = {name: flags.FLAGS[name].value for name in train_flags.RUN_FLAGS}
@@ -58,20 +57,10 @@ def write_final(
         name: ",".join(value) if isinstance(value, list) else value
         for name, value in values.items()
     }
-    pngs = {name.removesuffix(".png"): (folder.path / name).read_bytes() for name in pictures}
+    pngs = {name.removesuffix(".png"): (folder.path / name).read_bytes() for name in names}
     log_dir = folder.tensorboard_dir / FINAL_DIR
     evaluation.write_trial(log_dir, hparams, scores, pictures=pngs, step=num_steps)
 
 
 def _profile_steps() -> tuple[int, ...] | None:
     return tuple(map(int, train_flags.PROFILE_STEPS.value or ())) or None
-
-
-def _colorings(dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What is known of the images, as `callbacks.PictureSummary` takes it."""
-    colorings, kinds = {}, {}
-    if dataset.labels is not None:
-        colorings["label"], kinds["label"] = dataset.labels, "categorical"
-    for index, factor in enumerate(dataset.factor_info):
-        colorings[factor.name], kinds[factor.name] = dataset.factors[:, index], factor.kind
-    return colorings, kinds

@@ -206,8 +206,7 @@ def _finish(
         }
     )
     print(f"Held out: {', '.join(f'{name} {value:.4g}' for name, value in losses.items())}.")
-    images = next(iter(held_out_batches)).numpy()
-    names = pictures.draw_all(folder, model, sampler, images, seed=FLAGS.seed)
+    names = pictures.draw_all(folder, model, sampler, held_out, seed=FLAGS.seed)
     summaries.write_final(folder, losses, names, num_steps)
     print(f"Wrote '{folder.path}': model.keras, metrics.json, {', '.join(names)} and more.")
 

@@ -58,7 +58,5 @@ class LatentScatter(SummaryCallback):
 
     def _write(self):
         points = self._axes.update(self.model, self._images).scores[:, :2]
-        if points.shape[1] == 1:
-            points = np.hstack([points, np.zeros_like(points)])
         picture = visualization.scatter_plots(points, self._colorings, kinds=self._kinds)
         tf.summary.image("latents", picture[np.newaxis])

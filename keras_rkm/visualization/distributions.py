@@ -22,7 +22,7 @@ def scatter_plots(
     """Draws the same points once for each colouring, at most nine of them.
 
     Args:
-        points: Array of shape `(num_points, 2)`.
+        points: Array of shape `(num_points, 2)`; of `(num_points, 1)` the second one is zero.
         colorings: A value for each point, by title. Defaults to None, one panel in one colour.
         kinds: `"categorical"`, `"circular"` or `"continuous"` by title, as of
             `keras_rkm.datasets.Factor`. Defaults to `"continuous"` for each. A categorical one of
@@ -43,6 +43,8 @@ def scatter_plots(
     (408, 444, 3)
     """
     points = np.asarray(points, dtype="float64")
+    if points.ndim == 2 and points.shape[1] == 1:
+        points = np.hstack([points, np.zeros_like(points)])
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError(
             "`points` must be finite and have the shape (num_points, 2). Received: shape "

@@ -84,7 +84,7 @@ def test_report_holds_flags_curves_axes_neighbours_and_energies(report, run):
     # Every picture of the Markdown is a file, and inside of the HTML.
     names = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", markdown)
     assert {name.removesuffix(".png") for name in names} == {
-        *("training_curves", "spectrum", "traversal", "samples", "reconstructions"),
+        *("training_curves", "spectrum", "traversal", "samples", "latents", "reconstructions"),
         *_OWN_PICTURES,
     }
     assert sorted(reader.pictures.values()) == sorted((run / name).read_bytes() for name in names)

@@ -43,6 +43,12 @@ def test_colour_goes_with_the_value():
     assert right.sum() > 100 > 10 * left.sum()
 
 
+def test_a_single_coordinate_is_drawn_on_a_line():
+    points = np.random.default_rng(0).normal(size=(30, 1))
+    on_a_line = np.hstack([points, np.zeros((30, 1))])
+    np.testing.assert_array_equal(scatter_plots(points), scatter_plots(on_a_line))
+
+
 @pytest.mark.parametrize(
     ("points", "colorings", "message"),
     [
