@@ -72,7 +72,7 @@ def histograms(values: Mapping[str, Sequence], *, x_label: str) -> np.ndarray:
     """Draws the distributions of some sets of numbers over each other.
 
     The heights are shares of a set, so that sets of different sizes compare. What lies beyond the
-    0.5 % and 99.5 % quantiles of all numbers is counted in the outermost bins.
+    0.5 % and 99.5 % quantiles of every set is counted in the outermost bins.
 
     Args:
         values: Numbers by name; at most six sets.
@@ -100,7 +100,9 @@ def histograms(values: Mapping[str, Sequence], *, x_label: str) -> np.ndarray:
                 f"`values['{name}']` must be finite numbers, at least one. Received: "
                 f"{numbers.size} of them, {numbers.size - np.isfinite(numbers).sum()} not finite."
             )
-    low, high = np.quantile(np.concatenate(list(sets.values())), [0.005, 0.995])
+    # Of each set, so that a small one beside a large one does not pile up at an end.
+    ends = np.array([np.quantile(numbers, [0.005, 0.995]) for numbers in sets.values()])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
     if low == high:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, _NUM_BINS + 1)

@@ -287,7 +287,8 @@ def test_finished_run_is_a_trial_with_its_flags_scores_and_pictures(finished):
     values = data.session_start_info.hparams
     assert values["latent_dim"].number_value == 3
     assert values["dataset"].string_value == "dsprites_like"
-    assert {"samples", "latents", "traversal", "reconstructions", "spectrum", "training_curves"} < tags
+    pictures = {"samples", "latents", "traversal", "reconstructions", "spectrum", "training_curves"}
+    assert pictures < tags
     (event,) = accumulator.Tensors("loss")
     assert event.step == 18
     assert float(tf.make_ndarray(event.tensor_proto)) == pytest.approx(_metrics(finished)["loss"])

@@ -4,10 +4,14 @@ import pytest
 from keras_rkm.visualization import figures, histograms, scatter_plots
 
 
-def _num_colored(picture, color):
-    """How many pixels have exactly the colour "#rrggbb"."""
+def _colored(picture, color):
+    """Which pixels have exactly the colour "#rrggbb"."""
     rgb = [int(color[index : index + 2], 16) for index in (1, 3, 5)]
-    return int(np.all(picture == rgb, axis=-1).sum())
+    return np.all(picture == rgb, axis=-1)
+
+
+def _num_colored(picture, color):
+    return int(_colored(picture, color).sum())
 
 
 def test_a_panel_is_drawn_for_each_colouring_three_in_a_row():
@@ -63,6 +67,13 @@ def test_points_that_do_not_fit_are_told(points, colorings, message):
         scatter_plots(points, colorings)
 
 
+def test_a_small_set_beside_a_large_one_does_not_pile_up_at_the_end():
+    sets = {"large": np.zeros(10_000), "small": np.linspace(0, 1, 20)}
+    picture = histograms(sets, x_label="x")
+    # The mark in the legend is a twentieth as wide.
+    assert _colored(picture, figures.COLORS[1]).any(axis=0).sum() > picture.shape[1] / 3
+
+
 def test_histograms_are_shares_of_their_sets():
     generator = np.random.default_rng(0)
     numbers = generator.normal(size=2_000)
@@ -73,8 +84,7 @@ def test_histograms_are_shares_of_their_sets():
     both = histograms({"a": numbers, "b": numbers + 20}, x_label="x")
     first, second = figures.COLORS[:2]
     assert _num_colored(alone, second) == 0
-    where = np.all(both == [int(first[i : i + 2], 16) for i in (1, 3, 5)], axis=-1)
-    assert np.flatnonzero(where.any(axis=0)).min() < both.shape[1] // 4
+    assert np.flatnonzero(_colored(both, first).any(axis=0)).min() < both.shape[1] // 4
     assert _num_colored(both, second) > 50
 
 
