@@ -20,24 +20,35 @@ class RotatedModel:
         model: A model of this package.
         matrix: `(latent_dim, latent_dim)`, orthogonal; its columns are the new axes.
         latents: `(num_samples, latent_dim)` of training images, in the axes of the model.
+        polar: `PolarPlanes` along the new axes, or None.
 
     Attributes:
         latents: The same in the new axes.
+        angles: Tuple of ints, the columns of latents that are angles.
     """
 
-    def __init__(self, model, matrix: np.ndarray, latents: np.ndarray):
+    def __init__(
+        self,
+        model,
+        matrix: np.ndarray,
+        latents: np.ndarray,
+        polar: rotations.PolarPlanes | None = None,
+    ):
         self._model = model
         self._matrix = tf.constant(matrix, tf.float32)
-        self.latents = latents @ matrix
+        self._polar = polar or rotations.PolarPlanes(())
+        self.latents = self._polar.to_polar(latents @ matrix).numpy()
+        self.angles = self._polar.angles
 
     def encode(self, images):
         """Latents along the new axes, `(batch, latent_dim)`."""
-        return tf.cast(self._model.encode(images), tf.float32) @ self._matrix
+        latents = tf.cast(self._model.encode(images), tf.float32)
+        return self._polar.to_polar(latents @ self._matrix)
 
     def decode(self, latents):
         """Images of latents along the new axes."""
-        turned_back = tf.matmul(tf.cast(latents, tf.float32), self._matrix, transpose_b=True)
-        return self._model.decode(turned_back)
+        coordinates = self._polar.from_polar(tf.cast(latents, tf.float32))
+        return self._model.decode(tf.matmul(coordinates, self._matrix, transpose_b=True))
 
     def reconstruct(self, images):
         """As of the model: a rotation changes no reconstruction."""
@@ -53,7 +64,8 @@ def rotated_models(
         model: A trained model of this package.
         train: `Dataset`, the images that it was trained on.
         names: Entries of `keras_rkm.comparison.study.ROTATIONS`: `"none"`, the model's own axes;
-            the methods of `keras_rkm.rotations.find_rotation`; `"random"`, a control.
+            the methods of `keras_rkm.rotations.find_rotation`; `"polar"`, the axes of `"ica"` with
+            the planes of `keras_rkm.rotations.find_polar_planes`; `"random"`, a control.
         seed: Int, of the random rotation and of what `find_rotation` looks at.
 
     Returns:
@@ -67,13 +79,22 @@ def rotated_models(
             for i in starts
         ]
     ).astype("float64")
-    matrices = {}
-    for name in names:
-        if name == "none":
-            matrices[name] = np.eye(latents.shape[1])
-        elif name == "random":
-            matrices[name] = random_rotation(latents.shape[1], np.random.default_rng(seed))
-        else:
-            found = rotations.find_rotation(latents, name, decode=model.decode, seed=seed)
-            matrices[name] = found.matrix
-    return {name: RotatedModel(model, matrix, latents) for name, matrix in matrices.items()}
+
+    def found(method):
+        return rotations.find_rotation(latents, method, decode=model.decode, seed=seed).matrix
+
+    def rotated(name):
+        match name:
+            case "none":
+                return RotatedModel(model, np.eye(latents.shape[1]), latents)
+            case "random":
+                matrix = random_rotation(latents.shape[1], np.random.default_rng(seed))
+                return RotatedModel(model, matrix, latents)
+            case "polar":
+                matrix = found("ica")
+                polar = rotations.find_polar_planes(latents @ matrix, seed=seed)
+                return RotatedModel(model, matrix, latents, polar)
+            case _:
+                return RotatedModel(model, found(name), latents)
+
+    return {name: rotated(name) for name in names}

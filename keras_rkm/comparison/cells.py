@@ -283,9 +283,10 @@ def _draw_samples(model, sampler, path: Path, seed: int) -> None:
 
 
 def _draw_traversal(subject: RotatedModel, train: Dataset, path: Path) -> None:
-    """A row for each axis, from -2.5 to 2.5 standard deviations around the mean."""
+    """A row for each axis, from -2.5 to 2.5 standard deviations around the mean; angles, a turn."""
     latents = subject.latents
     mean, deviations = latents.mean(axis=0), latents.std(axis=0)
+    deviations[list(subject.angles)] = np.pi / _STEPS[-1]
     steps = _STEPS[None, :, None] * np.diag(deviations)[:, None, :]
     codes = (mean + steps).reshape(-1, len(mean)).astype("float32")
     images = np.clip(np.asarray(subject.decode(tf.constant(codes)), "float32"), 0, 1)

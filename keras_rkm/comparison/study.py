@@ -24,7 +24,7 @@ MODELS = (
     "BetaTCVAE",
     "InfoGAN",
 )
-ROTATIONS = ("none", *rotations.METHODS, "random")
+ROTATIONS = ("none", *rotations.METHODS, "polar", "random")
 SAMPLERS = ("gaussian", "standard_normal")
 MIXTURE = "mixture_"  # and the number of components
 

@@ -31,7 +31,7 @@ TOLD = {
             "irs",
             "laplacian_sliced_wasserstein_distance",
         ],
-        "rotations": ["none", "rotate", "ica", "joint_diagonalization", "random"],
+        "rotations": ["none", "rotate", "ica", "joint_diagonalization", "polar", "random"],
         "samplers": ["gaussian", "mixture_10", "standard_normal"],
     },
     "methods": [

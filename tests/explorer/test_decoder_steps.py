@@ -33,7 +33,8 @@ def test_steps_give_what_the_decoder_gives(make, features):
     expected = np.asarray(decoder(features, training=False))
     assert np.ptp(expected, axis=0).max() > 0.1
     images = run_steps(decoder_steps(decoder), features)[-1]
-    np.testing.assert_allclose(images, expected, rtol=1e-4, atol=1e-5)
+    # What nearly cancels is off by the rounding of the largest, here up to 300.
+    np.testing.assert_allclose(images, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
