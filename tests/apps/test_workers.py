@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,14 +55,13 @@ class _Workers:
         ]
 
     def wait(self):
-        """Returns the status and the standard error of each, once all have ended."""
+        """Returns status, standard output and standard error of each, once all have ended."""
         try:
-            errors = [process.communicate(timeout=_SECONDS)[1] for process in self.processes]
+            told = [process.communicate(timeout=_SECONDS) for process in self.processes]
         finally:
             for process in self.processes:
                 process.kill()  # what has not ended
-        statuses = [process.returncode for process in self.processes]
-        return list(zip(statuses, errors, strict=True))
+        return [(p.returncode, *texts) for p, texts in zip(self.processes, told, strict=True)]
 
 
 def _free_ports(number):
@@ -81,7 +81,7 @@ def _flags():
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    assert [status for status, _ in _Workers(folder, *_flags()).wait()] == [0, 0]
+    assert [status for status, *_ in _Workers(folder, *_flags()).wait()] == [0, 0]
     return folder
 
 
@@ -113,12 +113,14 @@ def test_training_of_which_a_worker_was_killed_ends_as_one_that_was_not(
     workers.processes[killed].send_signal(signal.SIGKILL)
     ends = workers.wait()
     assert ends[killed][0] == -signal.SIGKILL
-    status, error = ends[1 - killed]
+    status, _, error = ends[1 - killed]
     assert status == 1
     assert "another worker is gone" in error and "--resume" in error
     assert "Traceback" not in error
     assert not (folder / "metrics.json").exists()  # It was in the middle.
 
     ends = _Workers(folder, "--resume").wait()
-    assert [status for status, _ in ends] == [0, 0], ends
+    assert [status for status, *_ in ends] == [0, 0], ends
+    begin = re.search(r"^Training: .* from step (\d+) on", ends[0][1], re.MULTILINE)
+    assert int(begin[1]) >= 8
     assert _contents(folder) == _contents(uninterrupted)
