@@ -10,7 +10,7 @@ from .rotation import MIN_RELATIVE_VARIANCE, checked_latents, draw_rows
 
 # Of the mutual information. At least so many samples for each cell of a table on average.
 _MAX_BINS = 12
-_SAMPLES_IN_A_CELL = 5
+_SAMPLES_IN_A_CELL = 50
 # Of all directions, in the search for one in which few latents lie: 5 degrees, 35 at a time.
 _NUM_DIRECTIONS = 72
 _WINDOW = 7
