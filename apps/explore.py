@@ -8,12 +8,13 @@ which has to let it (CORS, see docs/explorer.md).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
 from absl import flags
 
-from keras_rkm import explorer, metrics
+from keras_rkm import explorer, metrics, rotations
 from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 from keras_rkm.samplers import Sampler
@@ -102,6 +103,7 @@ def main(argv):
         title=Path(RUN.value).expanduser().resolve().stem,
         image_shape=model.image_shape,
         max_stddev=MAX_STDDEV.value,
+        turns=_turns(dataset, codes),
         sampler=None if sampler is None else explorer.mixture_parameters(sampler),
         images=dataset.images[chosen] if len(chosen) else None,
         codes=codes[chosen] if len(chosen) else None,
@@ -174,15 +176,41 @@ def _axes(
 ) -> list[explorer.Axis]:
     shares = np.asarray(model.explained_variance_ratio)
     scores = None if dataset is None else _scores(codes, dataset)
-    axes = []
-    for index, (deviation, share) in enumerate(zip(deviations, shares, strict=True)):
-        followed = {}
-        if scores is not None and scores[index].max() >= _LEAST_SCORE:
-            best = scores[index].argmax()
-            name = dataset.factor_info[best].name.replace("_", " ")
-            followed = {"factor": name, "score": float(scores[index][best])}
-        axes.append(explorer.Axis(stddev=float(deviation), share=float(share), **followed))
-    return axes
+    return [
+        explorer.Axis(
+            stddev=float(deviation), share=float(share), **_followed(scores, index, dataset)
+        )
+        for index, (deviation, share) in enumerate(zip(deviations, shares, strict=True))
+    ]
+
+
+def _turns(dataset: Dataset | None, codes: np.ndarray | None) -> list[explorer.Turn]:
+    """The circles that the codes go round; none without images."""
+    if codes is None or len(codes) < 2:
+        return []
+    polar = rotations.find_polar_planes(codes, seed=SEED.value)
+    coordinates = polar.to_polar(codes).numpy()
+    scores = _scores(coordinates, dataset) if polar.planes else None
+    return [
+        explorer.Turn(
+            axes=plane.axes,
+            center=plane.center,
+            stddev=plane.stddev,
+            cut=plane.cut,
+            radius=float(np.median(coordinates[:, plane.axes[1]])),
+            **_followed(scores, plane.axes[0], dataset),
+        )
+        for plane in polar.planes
+    ]
+
+
+def _followed(scores: np.ndarray | None, latent: int, dataset: Dataset | None) -> dict[str, Any]:
+    """The factor that a latent follows, and how well; nothing if there is none."""
+    if scores is None or scores[latent].max() < _LEAST_SCORE:
+        return {}
+    best = scores[latent].argmax()
+    name = dataset.factor_info[best].name.replace("_", " ")
+    return {"factor": name, "score": float(scores[latent, best])}
 
 
 def _scores(codes: np.ndarray, dataset: Dataset) -> np.ndarray | None:

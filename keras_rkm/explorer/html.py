@@ -39,6 +39,29 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One slider that goes round a circle in the plane of two axes.
+
+    Attributes:
+        axes: Two ints, the latents x and y.
+        center: Two floats, the center of the circle, in latents.
+        stddev: Two floats, the units of x and y, in which it is a circle.
+        cut: Float, in radians, the direction of the ends of the slider.
+        radius: Float, of the circle of a code that is near the center, in these units.
+        factor: Str, the factor of the images that the angle follows; None if it is not known.
+        score: Float in [0, 1], how well it does.
+    """
+
+    axes: tuple[int, int]
+    center: tuple[float, float]
+    stddev: tuple[float, float]
+    cut: float
+    radius: float
+    factor: str | None = None
+    score: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
     """A TensorFlow Serving that decodes in place of the page.
 
@@ -56,6 +79,7 @@ def explorer_page(
     title: str,
     image_shape: tuple[int, int, int],
     max_stddev: float = 3.0,
+    turns: Sequence[Turn] = (),
     sampler: Mapping[str, Any] | None = None,
     images: np.ndarray | None = None,
     codes: np.ndarray | None = None,
@@ -70,6 +94,7 @@ def explorer_page(
         title: Str.
         image_shape: `(height, width, channels)`.
         max_stddev: Float, how far sliders go to either side.
+        turns: `Turn` for each pair of axes that latents go round.
         sampler: What `mixture_parameters` returns; without it the page draws no samples.
         images: Uint8 `(num_images, height, width, channels)` to start from.
         codes: `(num_images, latent_dim)`, their latents.
@@ -93,6 +118,7 @@ def explorer_page(
         "imageShape": list(image_shape),
         "maxStddev": max_stddev,
         "axes": [dataclasses.asdict(axis) for axis in axes],
+        "turns": [dataclasses.asdict(turn) for turn in turns],
         "scoreName": score_name,
         "sampler": sampler,
         "pictures": [] if images is None else _pictures(images, codes, image_names, deviations),

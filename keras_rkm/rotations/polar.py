@@ -11,6 +11,7 @@ from .rotation import MIN_RELATIVE_VARIANCE, checked_latents, draw_rows
 # Of the mutual information; in a cell of its table there are at least so many samples on average.
 _MAX_BINS = 12
 _SAMPLES_IN_A_CELL = 50
+_RESOLUTION = 0.1  # standard deviations or radians
 # Of all directions, in the search for one in which few latents lie: 5 degrees, 35 at a time.
 _NUM_DIRECTIONS = 72
 _WINDOW = 7
@@ -100,7 +101,8 @@ def find_polar_planes(
 
         I(x; y) - I(angle; radius) >= min_gain,
 
-    where both mutual informations are those of a table of at most 12 x 12 bins of equal counts. The
+    where both mutual informations are those of a table of at most 12 x 12 bins of equal counts, in
+    which coordinates that differ by less than 0.1 standard deviations or radians are alike. The
     center is that of the least I(angle; radius), looked for from that of the circle that fits the
     pair best by least squares [2]. Pairs with the greatest gain come first, and none shares an axis
     with another. A ring whose radius varies with another factor counts too, and so does an arc. The
@@ -209,6 +211,8 @@ def _mutual_information(x: np.ndarray, y: np.ndarray) -> float:
 
     num_bins = int(np.clip(np.sqrt(len(x) / _SAMPLES_IN_A_CELL), 2, _MAX_BINS))
     levels = np.arange(1, num_bins) / num_bins
+    # Else the waves of a thin ring, by which its radius tells the angle, would have bins to fill.
+    x, y = np.round(np.divide([x, y], _RESOLUTION))
     bins = [np.searchsorted(np.quantile(values, levels), values) for values in (x, y)]
     table = np.bincount(num_bins * bins[0] + bins[1], minlength=num_bins**2)
     return mutual_info_score(None, None, contingency=table.reshape(num_bins, num_bins))

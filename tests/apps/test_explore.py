@@ -71,6 +71,21 @@ def test_axes_tell_the_factors_that_they_follow(explore, run_alone, vivid, tmp_p
     assert 0.7 < axes[1]["score"] <= 1
 
 
+def test_factor_that_two_axes_go_round_has_a_circle(explore, tmp_path, monkeypatch):
+    images = datasets.load("dsprites_like", split="test", image_size=16)
+    names = [factor.name for factor in images.factor_info]
+    turn = images.factors[:, names.index("x_position")] * 2 * np.pi
+    noise = np.random.default_rng(0).normal(size=images.num_images)
+    codes = np.stack([3 + 2 * np.cos(turn), noise, np.sin(turn) - 1], axis=1)
+    monkeypatch.setattr("apps.explore._codes", lambda *_: codes.astype("float32"))
+    assert explore(*DATA).status == 0
+    (circle,) = _data(tmp_path / "page.html")["turns"]
+    assert circle["axes"] == [0, 2] and circle["factor"] == "x position"
+    assert circle["score"] > 0.8
+    np.testing.assert_allclose(circle["center"], [3, -1], atol=0.15)
+    np.testing.assert_allclose(circle["radius"], 2 / np.std(codes[:, 0]), rtol=0.1)
+
+
 def test_run_without_its_images_says_so(explore, tmp_path):
     result = explore()
     assert result.status == 0, result.err

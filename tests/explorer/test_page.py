@@ -14,6 +14,7 @@ from keras_rkm import networks, samplers
 from keras_rkm.explorer import (
     Axis,
     Server,
+    Turn,
     embed_decoder,
     explorer_page,
     mixture_parameters,
@@ -26,6 +27,9 @@ from .decoders import FEATURE_DIM, strengthened, with_many_layers
 
 TOLERANCE = 2 / 255
 STDDEVS = np.array([2.0, 1.0, 0.5])
+CIRCLE = Turn(
+    axes=(2, 0), center=(0.1, 0.8), stddev=(0.4, 1.6), cut=2.0, radius=1.2, factor="hue", score=0.9
+)
 _NO_FETCH = "performance.getEntriesByType('resource').map((entry) => entry.name)"
 
 
@@ -68,6 +72,7 @@ class Model:
                     Axis(stddev=STDDEVS[2], share=0.05),
                 ],
                 title="a & <b>",
+                turns=[CIRCLE],
                 image_shape=decoder.output_shape[1:],
                 images=self.images,
                 codes=self.codes,
@@ -197,8 +202,51 @@ def test_packed_decoder_stays_near_the_model_everywhere(page, model):
     assert 0 < np.abs(found.reshape(expected.shape) - expected).max() <= TOLERANCE
 
 
-def test_ends_of_the_sliders_are_shown(page, model):
-    page.call("new Promise((resolve) => setTimeout(resolve, 900))")
+def _on_circle(degrees, radius):
+    """Latents on the circles of `CIRCLE`, whose other axis is at its mean."""
+    angle = np.deg2rad(degrees) + CIRCLE.cut + np.pi
+    latents = np.zeros(3)
+    latents[[2, 0]] = CIRCLE.center + radius * np.multiply(
+        CIRCLE.stddev, [np.cos(angle), np.sin(angle)]
+    )
+    return latents
+
+
+def _turn(page, degrees):
+    page.do(
+        f"const slider = document.querySelector('.turn input'); slider.value = {degrees}; "
+        "slider.dispatchEvent(new Event('input'))"
+    )
+
+
+def test_slider_of_a_circle_goes_round_it(page, model):
+    at_mean = np.subtract(0, CIRCLE.center) / CIRCLE.stddev
+    radius = np.hypot(*at_mean)
+    degrees = np.rad2deg(np.arctan2(*at_mean[::-1]) - CIRCLE.cut) % 360 - 180
+    shown = "Number(document.querySelector('.turn input').value)"
+    assert page.call(shown) == round(degrees)
+    before = page.pixels()
+    for degrees in (30, -179, 100):
+        _turn(page, degrees)
+        _assert_shows(page, model.decode(_on_circle(degrees, radius))[0])
+        assert page.call(shown) == degrees
+    assert np.abs(page.pixels() - before).max() > 0.2
+    assert page.values()[1] == 0
+    # From its center, where there is no direction to keep, to the circle of most codes.
+    page.move(0, CIRCLE.center[1] / STDDEVS[0])
+    page.move(2, CIRCLE.center[0] / STDDEVS[2])
+    _turn(page, -60)
+    _assert_shows(page, model.decode(_on_circle(-60, CIRCLE.radius))[0])
+    name = page.call("document.querySelector('.turn input').ariaLabel")
+    assert name == "Circle of axes 3 and 1, follows hue, score 0.90"
+
+
+def test_ends_of_the_sliders_and_ways_round_the_circles_are_shown(page, model):
+    page.call("new Promise((resolve) => setTimeout(resolve, 1200))")
+    radius = np.hypot(*np.divide(CIRCLE.center, CIRCLE.stddev))
+    for child, degrees in ((1, -160), (6, 40), (9, 160)):
+        image = model.decode(_on_circle(degrees, radius))[0]
+        _assert_shows(page, image, f".turn .round > :nth-child({child})")
     for end, value in ((1, -3), (3, 3)):
         selector = f".axis:nth-child(2) > :nth-child({end})"
         _assert_shows(page, model.decode([0, value * STDDEVS[1], 0])[0], selector)

@@ -69,6 +69,14 @@ def test_coordinates_that_go_round_nothing_stay(draw):
     np.testing.assert_array_equal(polar.to_polar(coordinates), coordinates)
 
 
+@pytest.mark.parametrize("num_angles", [10, 5000])
+def test_a_ring_without_thickness_is_one(num_angles):
+    angles = np.arange(_NUM_SAMPLES) % num_angles * 2 * np.pi / num_angles
+    points, _ = _ring(np.random.default_rng(0), angles, thickness=0)
+    (plane,) = find_polar_planes(points).planes
+    np.testing.assert_allclose(plane.center, [3, -2], atol=0.1)
+
+
 def test_the_gain_is_what_makes_the_choice():
     points, _ = _ring(np.random.default_rng(0))
     (plane,) = find_polar_planes(points).planes

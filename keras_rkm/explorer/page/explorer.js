@@ -9,6 +9,9 @@
   const sliders = [];
   const outputs = [];
   const previews = [];
+  const turnSliders = [];
+  const turnOutputs = [];
+  const turnPreviews = [];
   let decode = null; // from rows of latents to a promise of their pixels
   let target = 'start';
 
@@ -166,27 +169,62 @@
 
   let previewTimer = 0;
 
-  // The ends of all sliders, once nothing has moved for a moment.
+  // The ends of all sliders and the ways round, once nothing has moved for a moment.
   function schedulePreviews() {
     clearTimeout(previewTimer);
     previewTimer = setTimeout(() => drawPreviews(0), 250);
   }
 
-  async function drawPreviews(first) {
-    if (isDecoding || first >= dim) return;
+  // The rows of the next previews, and where their pictures go: of an axis, or of a circle.
+  function previewsFrom(first) {
+    if (first >= dim) {
+      const index = first - dim;
+      const rows = DIRECTIONS.map((degrees) => latents(turned(index, degrees)));
+      return {count: 1, rows, canvases: turnPreviews[index]};
+    }
     const count = data.server ? dim : 1; // requests are slow, and the page must stay quick
     const axes = Array.from({length: Math.min(count, dim - first)}, (_, i) => first + i);
     const rows = axes.flatMap((axis) =>
       [-1, 1].map((sign) => latents(values.with(axis, sign * data.maxStddev))),
     );
+    return {count: axes.length, rows, canvases: axes.flatMap((axis) => previews[axis])};
+  }
+
+  async function drawPreviews(first) {
+    if (isDecoding || first >= dim + data.turns.length) return;
+    const {count, rows, canvases} = previewsFrom(first);
     const timer = previewTimer;
     try {
       const pixels = await decode(rows);
-      axes.forEach((axis, i) => previews[axis].forEach((canvas, end) => draw(canvas, pixels, 2 * i + end)));
+      canvases.forEach((canvas, row) => draw(canvas, pixels, row));
     } catch {
       return; // of a server that has gone: `refresh` says so
     }
     if (timer === previewTimer) previewTimer = setTimeout(() => drawPreviews(first + count), 0);
+  }
+
+  // ---- Circles: an angle in the plane of two axes --------------------------------------------
+
+  const DIRECTIONS = [-160, -120, -80, -40, 0, 40, 80, 120, 160];
+
+  // Where the values are on the circles of a plane: an angle from -180 to 180 degrees, a radius.
+  function polar({axes, center, stddev, cut}) {
+    const [u, v] = axes.map((axis, i) => (values[axis] * data.axes[axis].stddev - center[i]) / stddev[i]);
+    const turns = (Math.atan2(v, u) - cut) / (2 * Math.PI);
+    return {degrees: 360 * (turns - Math.floor(turns)) - 180, radius: Math.hypot(u, v)};
+  }
+
+  // The values in another direction from the center, as far away from it as they are.
+  function turned(index, degrees) {
+    const {axes, center, stddev, cut, radius: usual} = data.turns[index];
+    const {radius} = polar(data.turns[index]);
+    const reach = radius < usual / 4 ? usual : radius; // at the center all directions are one
+    const angle = (degrees * Math.PI) / 180 + cut + Math.PI;
+    const next = [...values];
+    [Math.cos(angle), Math.sin(angle)].forEach((unit, i) => {
+      next[axes[i]] = (center[i] + stddev[i] * reach * unit) / data.axes[axes[i]].stddev;
+    });
+    return next;
   }
 
   // ---- State ---------------------------------------------------------------------------------
@@ -203,11 +241,21 @@
     outputs[axis].textContent = `${signed(values[axis])} σ`;
   }
 
+  function showTurns() {
+    data.turns.forEach((turn, index) => {
+      const degrees = Math.round(polar(turn).degrees);
+      turnSliders[index].value = degrees;
+      turnSliders[index].setAttribute('aria-valuetext', `${degrees} degrees`);
+      turnOutputs[index].textContent = `${degrees}°`.replace('-', '−');
+    });
+  }
+
   function set(next, {blending = false} = {}) {
     next.forEach((value, axis) => {
       values[axis] = value;
       show(axis);
     });
+    showTurns();
     if (!blending) endBlend();
     remember();
     return refresh();
@@ -326,13 +374,7 @@
     return blend();
   }
 
-  function move(axis, value) {
-    values[axis] = value;
-    show(axis);
-    endBlend();
-    remember();
-    return refresh();
-  }
+  const move = (axis, value) => set(values.with(axis, value));
 
   // ---- The page ------------------------------------------------------------------------------
 
@@ -345,10 +387,21 @@
   const thumbnail = (picture) => make('img', {src: picture.src, alt: '', draggable: false});
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
+  const followed = ({factor, score}) => (factor ? `, follows ${factor}, score ${score.toFixed(2)}` : '');
+
+  function nameOf(title, {factor, score}, output) {
+    const name = make('div', {className: 'name'}, make('b', {textContent: title}));
+    if (factor) {
+      const arrow = make('span', {className: 'factor', textContent: '→', ariaHidden: 'true'});
+      name.append(arrow, make('span', {className: 'factor', textContent: `${factor} ${score.toFixed(2)}`}));
+    }
+    name.append(output);
+    return name;
+  }
+
   function axisRow(axis, index) {
-    const described = axis.factor ? `, follows ${axis.factor}, score ${axis.score.toFixed(2)}` : '';
     const slider = make('input', {type: 'range', step: 0.05});
-    slider.setAttribute('aria-label', `Axis ${index + 1}, ${percent(axis.share)} of the variance${described}`);
+    slider.setAttribute('aria-label', `Axis ${index + 1}, ${percent(axis.share)} of the variance${followed(axis)}`);
     slider.addEventListener('input', () => move(index, Number(slider.value)));
     slider.addEventListener('dblclick', () => move(index, 0));
     slider.addEventListener('keydown', (event) => {
@@ -359,18 +412,26 @@
     sliders.push(slider);
     outputs.push(make('output'));
     previews.push([0, 1].map(() => make('canvas', {width, height, ariaHidden: 'true'})));
-    const name = make('div', {className: 'name'}, make('b', {textContent: `Axis ${index + 1}`}));
-    if (axis.factor) {
-      const factor = make('span', {className: 'factor', textContent: `${axis.factor} ${axis.score.toFixed(2)}`});
-      name.append(make('span', {className: 'factor', textContent: '→', ariaHidden: 'true'}), factor);
-    }
-    name.append(outputs[index]);
+    const name = nameOf(`Axis ${index + 1}`, axis, outputs[index]);
     const largest = Math.max(...data.axes.map((other) => other.share)) || 1;
     const bar = make('i');
     bar.style.width = `${(100 * axis.share) / largest}%`;
     const share = make('div', {className: 'share'}, make('span', {}, bar), percent(axis.share));
     const [low, high] = previews[index];
     return make('li', {className: 'axis'}, low, make('div', {}, name, slider, share), high);
+  }
+
+  function turnRow(turn, index) {
+    const title = `Axes ${turn.axes.map((axis) => axis + 1).join(' and ')}`;
+    // Not to the ends, which are the same: there it would jump from one to the other.
+    const slider = make('input', {type: 'range', min: -179, max: 179, step: 1});
+    slider.setAttribute('aria-label', `Circle of ${title.toLowerCase()}${followed(turn)}`);
+    slider.addEventListener('input', () => set(turned(index, Number(slider.value))));
+    turnSliders.push(slider);
+    turnOutputs.push(make('output'));
+    turnPreviews.push(DIRECTIONS.map(() => make('canvas', {width, height, ariaHidden: 'true'})));
+    const round = make('div', {className: 'round'}, ...turnPreviews[index]);
+    return make('li', {className: 'turn'}, nameOf(title, turn, turnOutputs[index]), slider, round);
   }
 
   function galleryButton(picture, index) {
@@ -386,6 +447,8 @@
     const scored = data.axes.some((axis) => axis.factor) ? ` → names the factor that it follows, with ${data.scoreName}.` : '';
     element('axes-hint').textContent = `Each slider moves one latent, in its standard deviations; the small pictures are its ends, the bar is its share of the variance.${scored}`;
     element('axes').append(...data.axes.map(axisRow));
+    element('turns-part').hidden = !data.turns.length;
+    element('turns').append(...data.turns.map(turnRow));
     element('random').hidden = !data.sampler;
     element('gallery-section').hidden = !data.pictures.length;
     element('gallery').append(...data.pictures.map(galleryButton));
