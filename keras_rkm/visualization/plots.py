@@ -43,7 +43,7 @@ def spectrum_plot(explained_variance_ratio) -> np.ndarray:
     total = 100 * np.cumsum(ratio)
     # From the second axis on: at the first it would cross out the number on the bar.
     axes.plot(numbers[1:], total[1:], color=COLORS[1], marker="o", markersize=3, label="together")
-    axes.set(xlabel="principal axis", ylabel="explained variance, %")
+    axes.set(xlabel="axis", ylabel="explained variance, %")
     axes.set_xlim(0.4, ratio.size + 0.6)
     axes.set_ylim(0, 1.1 * max(total[-1], 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))

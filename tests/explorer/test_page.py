@@ -28,7 +28,7 @@ from .decoders import FEATURE_DIM, strengthened, with_many_layers
 TOLERANCE = 2 / 255
 STDDEVS = np.array([2.0, 1.0, 0.5])
 CIRCLE = Turn(
-    axes=(2, 0), center=(0.1, 0.8), stddev=(0.4, 1.6), cut=2.0, radius=1.2, factor="hue", score=0.9
+    axes=(2, 0), center=(0.1, 0.8), stddev=(0.4, 1.6), cut=2.0, radius=1.0, factor="hue", score=0.9
 )
 _NO_FETCH = "performance.getEntriesByType('resource').map((entry) => entry.name)"
 
@@ -351,6 +351,7 @@ def test_everything_has_a_name(page):
         "Axis 1, 50.0 % of the variance, follows hue & <size>, score 0.75",
         "Axis 2, 25.0 % of the variance",
         "Axis 3, 5.0 % of the variance",
+        "Circle of axes 3 and 1, follows hue, score 0.90",
         "From start to end",
     ]
     assert "The decoded picture" in named["image"]

@@ -218,7 +218,7 @@
   function turned(index, degrees) {
     const {axes, center, stddev, cut, radius: usual} = data.turns[index];
     const {radius} = polar(data.turns[index]);
-    const reach = radius < usual / 4 ? usual : radius; // at the center all directions are one
+    const reach = radius < usual / 2 ? usual : radius; // near the center there is no direction to keep
     const angle = (degrees * Math.PI) / 180 + cut + Math.PI;
     const next = [...values];
     [Math.cos(angle), Math.sin(angle)].forEach((unit, i) => {
