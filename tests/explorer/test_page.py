@@ -351,8 +351,8 @@ def test_everything_has_a_name(page):
         "Axis 1, 50.0 % of the variance, follows hue & <size>, score 0.75",
         "Axis 2, 25.0 % of the variance",
         "Axis 3, 5.0 % of the variance",
-        "Circle of axes 3 and 1, follows hue, score 0.90",
         "From start to end",
+        "Circle of axes 3 and 1, follows hue, score 0.90",  # deeper in the tree
     ]
     assert "The decoded picture" in named["image"]
     assert "a & <b>" in named["heading"]
