@@ -270,6 +270,15 @@ _PYTHON = {
         },
         "assert model.generate(2, sampler).shape == (2, 28, 28, 1)",
     ),
+    "docs/choosing.md": (
+        f"{_MODEL}\nmodel = small_model((16, 16, 1))\n"
+        "turns = np.linspace(0, 2 * np.pi, 1000).reshape(-1, 1, 1, 1)\n"
+        "parts = np.random.default_rng(0).random((2, 1, 16, 16, 1))\n"
+        "images = (2 + np.cos(turns) * parts[0] + np.sin(turns) * parts[1]).astype('float32') / 4\n"
+        "model.fit_principal_axes(images, method='ica')\n",
+        {},
+        "assert polar.planes and np.allclose(turned, model.decode(latents), atol=1e-4)",
+    ),
     "docs/datasets.md": (
         f"{_MODEL}\nmodel = small_model((64, 64, 1))\n"
         "paths = [f'{i}.npy' for i in range(16)]\n"

@@ -339,8 +339,44 @@ def test_keys_do_what_the_buttons_do(page, browser):
     assert page.values() == [0, 0, 0]
 
 
+def test_a_slider_that_reaches_further_does_not_shrink_while_it_is_moved(page):
+    page.do("location.hash = '#z=4.5,0,0'; await new Promise((r) => setTimeout(r, 100))")
+    reach = "Number(document.querySelector('.axis input').max)"
+    assert page.call(reach) == 5
+    page.move(0, 1.0)
+    assert page.call(reach) == 5
+    page.do("document.getElementById('reset').click()")
+    assert page.call(reach) == 3
+
+
+@pytest.mark.parametrize("by", ["button", "key"])
+def test_a_link_is_copied_at_once(page, browser, model, by):
+    address = f"{model.path.as_uri()}#z=0,0,2.5"
+    page.move(2, 2.5)
+    if by == "button":
+        page.do("document.getElementById('share').click()")
+    else:
+        page.do("dispatchEvent(new KeyboardEvent('keydown', {key: 'L'}))")
+    assert page.call("location.href") == address
+    assert page.text("status").startswith("The end of the address is in the ")
+
+
+def test_what_is_said_of_a_picture_goes_with_it(page):
+    page.do("document.querySelectorAll('#gallery button')[2].click()")
+    shown = "!document.getElementById('original').hidden"
+    assert "image 2" in page.text("status") and page.call(shown)
+    page.move(0, 1)
+    assert page.text("status") == "" and not page.call(shown)
+    page.do("document.getElementById('random').click()")
+    assert "random" in page.text("status")
+    _turn(page, 50)
+    assert page.text("status") == ""
+
+
 def test_everything_has_a_name(page):
     tree = page.browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    live = [node for node in tree if node.get("role", {}).get("value") == "status"]
+    assert len(live) == 1  # or a screen reader would read out every number that moves
     named = {}
     for node in tree:
         role, name = (node.get(key, {}).get("value") for key in ("role", "name"))
@@ -376,6 +412,18 @@ def test_page_fits_a_phone_in_light_and_dark(page, browser, scheme):
     text, ground = (sum(map(int, colour[4:-1].split(","))) for colour in colours)
     assert (text < ground) == (scheme == "light")
     assert abs(text - ground) > 500
+
+
+def test_controls_stay_in_sight_on_a_phone_on_its_side(page, browser):
+    screen = {"width": 844, "height": 390, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.do("scrollTo(0, 300)")
+        bottom = "document.getElementById('told').getBoundingClientRect().bottom"
+        assert page.call(bottom) <= 390
+    finally:
+        page.do("scrollTo(0, 0)")
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture(scope="module")

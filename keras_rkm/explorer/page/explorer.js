@@ -175,28 +175,24 @@
     previewTimer = setTimeout(() => drawPreviews(0), 250);
   }
 
-  // The rows of the next previews, and where their pictures go: of an axis, or of a circle.
-  function previewsFrom(first) {
-    if (first >= dim) {
-      const index = first - dim;
-      const rows = DIRECTIONS.map((degrees) => latents(turned(index, degrees)));
-      return {count: 1, rows, canvases: turnPreviews[index]};
-    }
-    const count = data.server ? dim : 1; // requests are slow, and the page must stay quick
-    const axes = Array.from({length: Math.min(count, dim - first)}, (_, i) => first + i);
-    const rows = axes.flatMap((axis) =>
-      [-1, 1].map((sign) => latents(values.with(axis, sign * data.maxStddev))),
-    );
-    return {count: axes.length, rows, canvases: axes.flatMap((axis) => previews[axis])};
-  }
+  // All small pictures: a canvas, and the values that it shows.
+  const allPreviews = () => [
+    ...previews.flatMap((canvases, axis) =>
+      canvases.map((canvas, end) => [canvas, values.with(axis, (2 * end - 1) * data.maxStddev)]),
+    ),
+    ...turnPreviews.flatMap((canvases, index) =>
+      canvases.map((canvas, i) => [canvas, turned(index, DIRECTIONS[i])]),
+    ),
+  ];
 
   async function drawPreviews(first) {
-    if (isDecoding || first >= dim + data.turns.length) return;
-    const {count, rows, canvases} = previewsFrom(first);
+    const count = data.server ? 64 : 2; // requests are slow, and the page must stay quick
+    const part = allPreviews().slice(first, first + count);
+    if (isDecoding || !part.length) return;
     const timer = previewTimer;
     try {
-      const pixels = await decode(rows);
-      canvases.forEach((canvas, row) => draw(canvas, pixels, row));
+      const pixels = await decode(part.map(([, at]) => latents(at)));
+      part.forEach(([canvas], row) => draw(canvas, pixels, row));
     } catch {
       return; // of a server that has gone: `refresh` says so
     }
@@ -231,9 +227,11 @@
 
   const signed = (value) => (value < 0 ? '−' : '+') + Math.abs(value).toFixed(2);
 
-  function show(axis) {
+  // A slider reaches as far as its value. It does not shrink while it is moved, under the pointer.
+  function show(axis, isMoved = false) {
     const slider = sliders[axis];
-    const reach = Math.max(data.maxStddev, Math.ceil(Math.abs(values[axis]) - 1e-9));
+    const needed = Math.max(data.maxStddev, Math.ceil(Math.abs(values[axis]) - 1e-9));
+    const reach = isMoved ? Math.max(needed, Number(slider.max)) : needed;
     slider.min = -reach;
     slider.max = reach;
     slider.value = values[axis];
@@ -250,12 +248,13 @@
     });
   }
 
-  function set(next, {blending = false} = {}) {
+  function set(next, {blending = false, isMoved = false} = {}) {
     next.forEach((value, axis) => {
       values[axis] = value;
-      show(axis);
+      show(axis, isMoved);
     });
     showTurns();
+    if (!blending) say('');
     if (!blending) endBlend();
     remember();
     return refresh();
@@ -343,11 +342,15 @@
 
   async function share() {
     history.replaceState(null, '', hash());
+    // Elsewhere the file has another address: there this goes to the end of it.
+    const isFile = location.protocol === 'file:';
+    const what = isFile ? 'The end of the address' : 'The link';
+    const whoHas = isFile ? ' Whoever has the file puts it behind the address of theirs.' : '';
     try {
-      await navigator.clipboard.writeText(location.href);
-      say('The link is in the clipboard.');
+      await navigator.clipboard.writeText(isFile ? location.hash : location.href);
+      say(`${what} is in the clipboard.${whoHas}`);
     } catch {
-      say('The link is in the address bar.');
+      say(`${what} is in the address bar.${whoHas}`);
     }
   }
 
@@ -368,13 +371,13 @@
 
   function pick(index) {
     fill(target, index);
-    say(`From ${data.pictures[index].name}.`, {picture: data.pictures[index]});
-    if (blendSlider.disabled) return set(data.pictures[index].values);
     blendSlider.value = target === 'start' ? 0 : 1;
-    return blend();
+    const drawn = blendSlider.disabled ? set(data.pictures[index].values) : blend();
+    say(`From ${data.pictures[index].name}.`, {picture: data.pictures[index]});
+    return drawn;
   }
 
-  const move = (axis, value) => set(values.with(axis, value));
+  const move = (axis, value) => set(values.with(axis, value), {isMoved: true});
 
   // ---- The page ------------------------------------------------------------------------------
 
@@ -410,7 +413,7 @@
       move(index, 0);
     });
     sliders.push(slider);
-    outputs.push(make('output'));
+    outputs.push(make('span', {className: 'value', ariaHidden: 'true'}));
     previews.push([0, 1].map(() => make('canvas', {width, height, ariaHidden: 'true'})));
     const name = nameOf(`Axis ${index + 1}`, axis, outputs[index]);
     const largest = Math.max(...data.axes.map((other) => other.share)) || 1;
@@ -426,9 +429,9 @@
     // Not to the ends, which are the same: there it would jump from one to the other.
     const slider = make('input', {type: 'range', min: -179, max: 179, step: 1});
     slider.setAttribute('aria-label', `Circle of ${title.toLowerCase()}${followed(turn)}`);
-    slider.addEventListener('input', () => set(turned(index, Number(slider.value))));
+    slider.addEventListener('input', () => set(turned(index, Number(slider.value)), {isMoved: true}));
     turnSliders.push(slider);
-    turnOutputs.push(make('output'));
+    turnOutputs.push(make('span', {className: 'value', ariaHidden: 'true'}));
     turnPreviews.push(DIRECTIONS.map(() => make('canvas', {width, height, ariaHidden: 'true'})));
     const round = make('div', {className: 'round'}, ...turnPreviews[index]);
     return make('li', {className: 'turn'}, nameOf(title, turn, turnOutputs[index]), slider, round);
@@ -456,7 +459,10 @@
     element('random').addEventListener('click', random);
     element('reset').addEventListener('click', reset);
     element('share').addEventListener('click', share);
-    blendSlider.addEventListener('input', blend);
+    blendSlider.addEventListener('input', () => {
+      say('');
+      return blend();
+    });
     for (const name of ['start', 'end']) element(name).addEventListener('click', () => choose(name));
     addEventListener('hashchange', recall);
     addEventListener('keydown', (event) => {
