@@ -114,6 +114,8 @@ def main(argv):
     told = f"{model.latent_dim} axes, {len(chosen)} images, {len(page) / 1e6:.2f} MB"
     if server is None:
         told += f", pictures within {255 * embedded.max_error:.2f}/255 of the model's"
+        if model.dtype_policy.compute_dtype != "float32":
+            told += f", which computes in {model.dtype_policy.compute_dtype}, the page in float32"
     print(f"Wrote '{output}': {told}. Open it in a browser.")
 
 

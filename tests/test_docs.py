@@ -54,9 +54,6 @@ _HOW = {
     r"keras-rkm train .*--resume": _Run(),
     r"keras-rkm train .*--flagfile=saved_models": _Parse("tests/apps/test_train.py does it"),
     r"keras-rkm train .*": _Run(_TINY),
-    r"keras-rkm (traverse|explore|generate|evaluate|energy|report|export) .*/tutorial": _Parse(
-        _README
-    ),
     r"keras-rkm export .*--keep": _Parse(_README),
     r"keras-rkm evaluate .*--features": _Parse(
         "it needs a classifier; tests/apps/test_evaluate.py"
@@ -220,6 +217,28 @@ def _project():
 @pytest.mark.slow
 def test_commands_of_the_readme_and_what_goes_on_with_them(work, folder):
     _execute(work, _FIRST, folder)
+
+
+@pytest.mark.slow
+def test_commands_of_make_demo_work(work, folder):
+    told = subprocess.run(
+        ["make", "-n", "demo", "DEMO_DIR=saved_models/tried"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    commands = [_words(line) for line in re.findall(r"^\S+/(keras-rkm .*)$", told, re.MULTILINE)]
+    assert [words[1] for words in commands] == [
+        "train",
+        "traverse",
+        "explore",
+        "evaluate",
+        "export",
+    ]
+    for words in commands:
+        work(kind="run", argv=[*words, *_HOW[_how(words)].flags], cwd=folder)
+    assert (folder / "saved_models/tried/explorer.html").is_file()
 
 
 @pytest.mark.slow

@@ -39,6 +39,9 @@ def embed_decoder(
 ) -> EmbeddedDecoder:
     """Packs a decoder as small as its pictures stay right to a pixel value of 1.25 / 255.
 
+    Right are those of its weights in float32, in which a page computes. A decoder of mixed
+    precision gives others itself, by some pixel values in bfloat16.
+
     Args:
         decoder: As of `decoder_steps`; it gets `basis @ (latents + offset)`.
         basis: `(feature_dim, latent_dim)`.
@@ -57,11 +60,12 @@ def embed_decoder(
     basis = np.asarray(basis, "float32")
     first = Step("dense", {}, {"kernel": basis.T, "bias": basis @ np.asarray(offset, "float32")})
     steps = [first, *decoder_steps(decoder)]
+    exact = run_steps(steps, probes)[-1]
     for candidate in _candidates(steps, latents):
-        found = _max_error(_rounded(candidate), probes, expected)
-        if found <= _TARGET:
-            return EmbeddedDecoder(pack(candidate), found)
-    return EmbeddedDecoder(pack(steps, dtype="float32"), _max_error(steps, probes, expected))
+        images = run_steps(_rounded(candidate), probes)[-1]
+        if _largest_difference(images, exact) <= _TARGET:
+            return EmbeddedDecoder(pack(candidate), _largest_difference(images, expected))
+    return EmbeddedDecoder(pack(steps, dtype="float32"), _largest_difference(exact, expected))
 
 
 def _candidates(steps: Sequence[Step], latents: np.ndarray) -> Iterator[Sequence[Step]]:
@@ -96,6 +100,5 @@ def _rounded(steps: Sequence[Step]) -> list[Step]:
     ]
 
 
-def _max_error(steps: Sequence[Step], probes: np.ndarray, expected: np.ndarray) -> float:
-    images = run_steps(steps, probes)[-1]
-    return float(np.abs(np.clip(images, 0, 1) - np.clip(expected, 0, 1)).max())
+def _largest_difference(images: np.ndarray, others: np.ndarray) -> float:
+    return float(np.abs(np.clip(images, 0, 1) - np.clip(others, 0, 1)).max())

@@ -38,7 +38,9 @@ def test_page_of_a_run_has_its_axes_and_its_held_out_images(run_alone, finished)
     result = run_alone("explore", f"--run={finished}", "--num_images=5")
     assert result.status == 0, result.err
     assert set(os.listdir(finished)) - before == {"explorer.html"}
-    assert re.search(r"3 axes, 5 images, 0\.\d+ MB, pictures within \d\.\d\d/255", result.out)
+    assert re.search(
+        r"3 axes, 5 images, 0\.\d+ MB, pictures within [01]\.\d\d/255 of the model's\.", result.out
+    )
     data = _data(finished / "explorer.html")
     (finished / "explorer.html").unlink()
     model, sampler = keras_rkm.load(finished)
@@ -84,6 +86,15 @@ def test_factor_that_two_axes_go_round_has_a_circle(explore, tmp_path, monkeypat
     assert circle["score"] > 0.8
     np.testing.assert_allclose(circle["center"], [3, -1], atol=0.15)
     np.testing.assert_allclose(circle["radius"], 2 / np.std(codes[:, 0]), rtol=0.1)
+
+
+def test_run_of_mixed_precision_says_that_the_page_computes_in_another(
+    run_alone, train_run, tmp_path
+):
+    train_run(tmp_path / "run", "--epochs=1", "--mixed_precision=mixed_bfloat16")
+    result = run_alone("explore", f"--run={tmp_path / 'run'}", "--num_images=2")
+    assert result.status == 0, result.err
+    assert "/255 of the model's, which computes in bfloat16, the page in float32." in result.out
 
 
 def test_run_without_its_images_says_so(explore, tmp_path):

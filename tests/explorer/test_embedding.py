@@ -1,10 +1,11 @@
 """The packed decoder stays near the pictures of the model."""
 
+import keras
 import numpy as np
 import pytest
 
 from keras_rkm import networks
-from keras_rkm.explorer import embed_decoder
+from keras_rkm.explorer import embed_decoder, embedding
 
 from .decoders import strengthened
 
@@ -55,12 +56,23 @@ def test_kernels_of_convolutions_take_16_bits(basis, latents):
     assert {spec["kind"] for spec in embedded.packed.arrays} == {"float16", "float32"}
 
 
-def test_pictures_that_no_rounding_comes_near_leave_the_weights_as_they_are(
-    decoder, basis, latents
-):
-    # As those of a network that computes in bfloat16 may be.
-    expected = _expected(decoder, basis, latents).copy()
-    expected[0, 0, 0] = 1 - expected[0, 0, 0].round()
-    embedded = _embed(decoder, basis, latents, expected)
+def test_decoder_of_mixed_precision_is_packed_as_that_of_full_precision(basis, latents):
+    full = strengthened(networks.dense_decoder(8, (16, 16, 3), hidden_dims=(256,), seed=0))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    half = networks.dense_decoder(8, (16, 16, 3), hidden_dims=(256,))
+    half.set_weights(full.get_weights())
+    embedded = [
+        _embed(decoder, basis, latents, _expected(decoder, basis, latents).astype("float32"))
+        for decoder in (full, half)
+    ]
+    assert embedded[1].packed.data == embedded[0].packed.data
+    # How far the pictures are from those of the decoder itself is told.
+    assert embedded[0].max_error <= 1.25 / 255
+    assert embedded[1].max_error != embedded[0].max_error
+
+
+def test_decoder_that_no_rounding_comes_near_is_left_as_it_is(decoder, basis, latents, monkeypatch):
+    monkeypatch.setattr(embedding, "_TARGET", 1e-9)
+    embedded = _embed(decoder, basis, latents, _expected(decoder, basis, latents))
     assert {spec["kind"] for spec in embedded.packed.arrays} == {"float32"}
-    assert embedded.max_error >= 0.5
+    assert embedded.max_error < 1e-5
