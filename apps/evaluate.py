@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from absl import flags
 
@@ -22,6 +21,7 @@ from keras_rkm.datasets import Dataset
 from keras_rkm.evaluation import MEASURES, PRESETS, Evaluation, Measured
 
 from . import errors
+from .classifiers import classifier_features
 from .errors import CommandError
 from .run_folder import RunFolder, write_atomically
 from .run_inputs import (
@@ -176,29 +176,7 @@ def _extractor(image_shape: tuple[int, int, int]) -> Callable | None:
         return metrics.inception_v3(
             _INCEPTION[name], weights=WEIGHTS.value, download=DATASET.download.value
         )
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise CommandError(
-            f"--features must be the .keras file of a classifier or one of {', '.join(_INCEPTION)}."
-            f" Received: {name}, which is no file."
-        )
-    try:
-        features = metrics.penultimate_features(keras.saving.load_model(path, compile=False))
-        if len(features.inputs) != 1:
-            raise ValueError(f"It takes {len(features.inputs)} inputs, and there are images only.")
-    except Exception as error:  # of any kind: Keras, HDF5, zip and JSON each have their own
-        raise CommandError(f"--features: '{path}' cannot be used. {error}") from error
-    expected = features.input_shape[1:]
-    fits = len(expected) == len(image_shape) and all(
-        size in (None, actual) for size, actual in zip(expected, image_shape, strict=True)
-    )
-    if not fits:
-        raise CommandError(
-            f"--features: '{path}' takes images of the shape {expected}, and those of the run have "
-            f"{image_shape}. Train one on images of that size."
-        )
-    features.protocol = f"penultimate layer of {path.name}"
-    return features
+    return classifier_features(name, image_shape, other_names=tuple(_INCEPTION))
 
 
 def _show(measured: Measured) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -35,6 +35,7 @@ def fit(
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float | None = None,
     evaluate_every: int = 0,
+    extractor: Callable | None = None,
     verbose: int = 1,
     writes: bool = True,
 ) -> None:
@@ -54,6 +55,7 @@ def fit(
         checkpoint_steps: Int, steps between further ones, or None.
         checkpoint_minutes: Float, minutes from any one to the next, or None.
         evaluate_every: Int, epochs between measures of held-out images; 0 for none.
+        extractor: Of features, for measures of generated images, or None.
         verbose: As in `keras.Model.fit`.
         writes: Whether this process keeps the folder; with several workers one of them does.
 
@@ -73,7 +75,7 @@ def fit(
             resumed_from=start,
         )
         records = [
-            *training_callbacks(folder, held_out, evaluate_every),
+            *training_callbacks(folder, held_out, evaluate_every, extractor),
             _History(folder.history_file, append=True),
         ]
     postponed = contextlib.nullcontext()

@@ -1,5 +1,7 @@
 """What `train` writes for TensorBoard: while it trains, and of the finished run."""
 
+from collections.abc import Callable
+
 import keras
 from absl import flags
 
@@ -13,7 +15,7 @@ FINAL_DIR = "final"
 
 
 def training_callbacks(
-    folder: RunFolder, held_out: Dataset, evaluate_every: int
+    folder: RunFolder, held_out: Dataset, evaluate_every: int, extractor: Callable | None
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that the flags ask for; TensorBoard's own one comes first.
 
@@ -21,6 +23,7 @@ def training_callbacks(
         folder: `RunFolder`.
         held_out: Images that are not trained on.
         evaluate_every: Int, epochs between measures; 0 for none.
+        extractor: Of features, for measures of generated images, or None.
     """
     log_dir = str(folder.tensorboard_dir)
     share = train_flags.SUMMARY_SHARE.value
@@ -34,9 +37,14 @@ def training_callbacks(
         profile_steps=_profile_steps(),
     )
     if evaluate_every:
-        factors = held_out.factor_arguments()
         found.append(
-            callbacks.EvaluationSummary(log_dir, held_out.images, **factors, every=evaluate_every)
+            callbacks.EvaluationSummary(
+                log_dir,
+                held_out.images,
+                **held_out.factor_arguments(),
+                extractor=extractor,
+                every=evaluate_every,
+            )
         )
     return found
 

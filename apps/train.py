@@ -23,6 +23,7 @@ from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 
 from . import errors, pictures, summaries, train_flags
+from .classifiers import classifier_features
 from .data import load_train_and_held_out, parse_ranges
 from .fitting import explained, fit, warnings_as_lines
 from .flag_files import adopt_flags, write_flags
@@ -84,6 +85,9 @@ def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
     steps_per_epoch = train.num_images // FLAGS.batch_size
     num_steps = FLAGS.steps or FLAGS.epochs * steps_per_epoch
     folder.check_images(train, held_out)
+    extractor = None
+    if FLAGS.features:
+        extractor = classifier_features(FLAGS.features, train.image_shape)
     with devices.scope(), warnings_as_lines("Checkpoint"):
         checkpoint = folder.load_checkpoint()
         model = checkpoint.model if checkpoint else _new_model(train.image_shape)
@@ -109,6 +113,7 @@ def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
             checkpoint_steps=FLAGS.checkpoint_steps,
             checkpoint_minutes=FLAGS.checkpoint_minutes,
             evaluate_every=FLAGS.evaluate_every,
+            extractor=extractor,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
             writes=devices.is_chief,

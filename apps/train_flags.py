@@ -136,6 +136,12 @@ EVALUATE_EVERY = flags.DEFINE_integer(
     "Epochs between measures of the held-out images in TensorBoard, some seconds each; 0 for none.",
     lower_bound=0,
 )
+FEATURES = flags.DEFINE_string(
+    "features",
+    None,
+    "The .keras file of a classifier, whose features of images the Frechet distance and others "
+    "compare, among the measures of --evaluate_every.",
+)
 SUMMARY_SHARE = flags.DEFINE_float(
     "summary_share",
     0.02,
@@ -171,6 +177,11 @@ flags.register_multi_flags_validator(
     ["strategy", "nonfinite"],
     lambda values: values["strategy"] == "none" or values["nonfinite"] == "raise",
     "--nonfinite=skip works on one device only.",
+)
+flags.register_multi_flags_validator(
+    ["features", "evaluate_every"],
+    lambda values: values["features"] is None or values["evaluate_every"] > 0,
+    "--features needs --evaluate_every, the epochs between measures.",
 )
 flags.register_multi_flags_validator(
     ["latent_dim", "feature_dim"],
@@ -229,7 +240,8 @@ def settle() -> None:
     dataset = os.path.expanduser(DATASET.value)
     if dataset not in datasets.GENERATED_SETS and os.path.exists(dataset):
         flags.FLAGS.dataset = os.path.abspath(dataset)
-    if DATA_DIR.value:
-        flags.FLAGS.data_dir = os.path.abspath(os.path.expanduser(DATA_DIR.value))
+    for flag in (DATA_DIR, FEATURES):
+        if flag.value:
+            setattr(flags.FLAGS, flag.name, os.path.abspath(os.path.expanduser(flag.value)))
     if EPOCHS.value is None and STEPS.value is None:
         flags.FLAGS.epochs = _DEFAULT_EPOCHS

@@ -257,7 +257,14 @@ def test_steps_end_the_run_in_mid_epoch_and_checkpoints_are_as_far_apart_as_aske
 
 @pytest.mark.slow
 def test_evaluations_while_training_are_those_asked_for(train_run, tmp_path):
-    result = train_run(tmp_path / "run", "--epochs=4", "--evaluate_every=2", "--num_images=400")
+    classifier = tmp_path / "classifier.keras"
+    keras.Sequential(
+        [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    ).save(classifier)
+    result = train_run(
+        tmp_path / "run",
+        *("--epochs=4", "--evaluate_every=2", "--num_images=400", f"--features={classifier}"),
+    )
     assert result.status == 0, result.err
     accumulator = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "evaluation"))
     accumulator.Reload()
@@ -265,6 +272,7 @@ def test_evaluations_while_training_are_those_asked_for(train_run, tmp_path):
         "reconstruction/reconstruction_error/squared_error",
         "disentanglement/dci_lasso/disentanglement",
         "disentanglement/importances",
+        "generation/frechet_distance/value",
     ):
         assert [event.step for event in accumulator.Tensors(tag)] == [1, 3], tag
     assert "--evaluate_every=2" in (tmp_path / "run" / "flags.txt").read_text()

@@ -67,6 +67,7 @@ def test_folder_that_is_not_empty_is_refused(finished, train_run, tmp_path):
         ("--profile_steps=5", "it takes two steps, the first from 1 on"),
         ("--profile_steps=9,3", "it takes two steps, the first from 1 on"),
         ("--summary_share=2", "flag --summary_share=2"),
+        ("--features=classifier.keras", "--features needs --evaluate_every"),
         ("--latent_dmi=3", "Unknown command line flag 'latent_dmi'. Did you mean: latent_dim"),
         ("--flagfile=missing.flags", "missing.flags"),
         ("dsprites_like", "a flag looks like --name=value. Received: dsprites_like"),
