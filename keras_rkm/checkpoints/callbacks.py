@@ -163,6 +163,7 @@ class ResumeTraining(keras.callbacks.Callback):
         super().__init__()
         self._checkpoint = checkpoint
         self._is_first = True
+        self._has_stopped = False
 
     def on_epoch_begin(self, epoch, logs=None):
         if not self._is_first:
@@ -173,11 +174,12 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         done = self._checkpoint.position.epoch_step
-        if self._is_first and done and done + batch + 1 >= self.params["steps"]:
+        is_whole = done and done + batch + 1 >= self.params["steps"]
+        if self._is_first and is_whole and not self.model.stop_training:
             # It ends the loop over the steps, and after the validation that over the epochs.
-            self.model.stop_training = True
+            self.model.stop_training = self._has_stopped = True
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._is_first:
-            self.model.stop_training = False
+        if self._has_stopped:  # and no other callback, which would mean it
+            self.model.stop_training = self._has_stopped = False
         self._is_first = False

@@ -12,6 +12,8 @@ import os
 import zipfile
 from pathlib import Path
 
+from keras_rkm._json_files import parse_json
+
 _NUM_DIGITS = 64
 _CHUNK = 2**20
 _LARGEST_COMMENT = 2**16 - 1  # of a zip archive
@@ -66,10 +68,9 @@ def peek_state(path: Path) -> dict:
     """The state in a sealed file, without a look at the rest; `{}` if there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
-            state = json.loads(archive.comment[:-_NUM_DIGITS])
+            return parse_json(archive.comment[:-_NUM_DIGITS], allow_nan=True)
     except (OSError, ValueError, zipfile.BadZipFile):
         return {}
-    return state if isinstance(state, dict) else {}
 
 
 def _digest(file) -> bytes:

@@ -1,6 +1,7 @@
 """A folder of checkpoints: the last ones, and the best."""
 
 import dataclasses
+import math
 import os
 import re
 import shutil
@@ -190,7 +191,7 @@ class CheckpointStore:
     def _prune(self, last_step: int) -> None:
         own = [step for step in self.steps() if step <= last_step and step not in self._damaged]
         monitored = {step: peek_state(self.path_of(step)).get("monitored") for step in own}
-        known = [step for step in own if monitored[step] is not None]
+        known = [step for step in own if _is_known(monitored[step])]
         best = [min(reversed(known), key=monitored.get)] if known else []
         for step in set(self.steps()) - {*own[-self.keep :], *best}:
             self.path_of(step).unlink(missing_ok=True)
@@ -199,3 +200,8 @@ class CheckpointStore:
         """Removes what a process that was killed while writing has left."""
         for path in self.path.glob(f"{_WRITING}*"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_known(value) -> bool:
+    # Nothing is less than NaN, which would be the best then.
+    return value is not None and math.isfinite(value)

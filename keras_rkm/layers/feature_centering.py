@@ -70,8 +70,12 @@ class FeatureCentering(keras.layers.Layer):
     def _track(self, batch_mean, batch_size):
         num_images = self.num_images + batch_size
         rate = tf.maximum(batch_size / num_images, 1 - self.momentum)
-        self.feature_mean.assign(self.feature_mean + rate * (batch_mean - self.feature_mean))
+        mean = self.feature_mean + rate * (batch_mean - self.feature_mean)
+        # A mean with NaN in it would stay NaN for ever.
+        is_finite = tf.reduce_all(tf.math.is_finite(mean))
+        self.feature_mean.assign(tf.where(is_finite, mean, self.feature_mean))
         # float32 counts no further than 2^24.
+        num_images = tf.where(is_finite, num_images, self.num_images)
         self.num_images.assign(tf.minimum(num_images, _MANY_IMAGES))
 
     def get_config(self):

@@ -316,11 +316,15 @@ class LatentModel(keras.Model):
             if _DIVERGED in error.message:
                 raise FloatingPointError(
                     f"Training diverged: {_DIVERGED}, after training step "
-                    f"{self.optimizer.iterations.numpy()}. It has changed no weight. Try a smaller "
+                    f"{self.optimizer.iterations.numpy()}. {self._changed()} Try a smaller "
                     'learning rate or `clipnorm`, or leave such steps out by `nonfinite="skip"` in '
                     "`compile`."
                 ) from error
             raise
+
+    def _changed(self):
+        """What a step has changed that is not finite and ends the training, a sentence."""
+        return "It has changed no weight."
 
     @property
     def metrics(self):
@@ -331,13 +335,17 @@ class LatentModel(keras.Model):
         images, share, checks = self._checked_images(data)
         # Without it the step counts of the optimizers would go on beside a failed check.
         with tf.control_dependencies(checks):
-            tracked = self.non_trainable_weights
-            before = [tf.identity(weight) for weight in tracked]
+            to_undo = self._to_undo()
+            before = [tf.identity(variable) for variable in to_undo]
             # A function of the step, so that a run that is resumed draws the same noise.
             values = self._step(images, share, self._noise_seed(self.optimizer.iterations))
             if not tf.distribute.has_strategy():
-                self._leave(values[_SKIPPED], tracked, before)
+                self._leave(values[_SKIPPED], to_undo, before)
         return self._log(share, values)
+
+    def _to_undo(self):
+        """The variables that a step changes before it is known whether it is to be left out."""
+        return self.non_trainable_weights
 
     def test_step(self, data):
         images, share, checks = self._checked_images(data)
@@ -368,7 +376,7 @@ class LatentModel(keras.Model):
         skipped = self._apply(values["loss"], tape.gradient(loss, variables), variables)
         return {**values, _SKIPPED: skipped}
 
-    def _apply(self, loss, gradients, variables):
+    def _apply(self, loss, gradients, variables, skipped=0.0):
         """Has the optimizer take a step, if all is finite; returns how many were skipped, 0 or 1.
 
         Under a strategy a step that is not finite fails here, before it changes a weight.
@@ -377,10 +385,12 @@ class LatentModel(keras.Model):
             loss: Scalar, or several in a tensor.
             gradients: List of tensors, None among them for weights without a gradient.
             variables: List of the weights.
+            skipped: 1 if another part of this step was, and so this one is to be; else 0.
         """
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # It looks itself.
-            self.optimizer.apply(gradients, variables)
-            return tf.zeros(())
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            self.optimizer.apply(gradients, variables)  # It looks at the gradients itself.
+            is_finite = tf.reduce_all(tf.math.is_finite(loss))
+            return tf.maximum(skipped, tf.where(is_finite, 0.0, 1.0))
         # A sum of squares is finite if all terms are, and one pass over them.
         sums = [tf.nn.l2_loss(g) for g in (loss, *gradients) if g is not None]
         finite = tf.reduce_all(tf.math.is_finite([tf.cast(each, tf.float32) for each in sums]))
@@ -395,14 +405,14 @@ class LatentModel(keras.Model):
             self.optimizer.apply(gradients, variables)
             return tf.zeros(())
 
-        return tf.cond(finite, step, lambda: tf.ones(()))
+        return tf.cond(finite & tf.equal(skipped, 0), step, lambda: tf.ones(()))
 
-    def _leave(self, skipped, weights, values):
-        """Undoes what a skipped step did to tracked weights, or ends the training there."""
+    def _leave(self, skipped, variables, values):
+        """Undoes what a skipped step did to variables, and ends the training if it is to."""
 
         def undo():
-            for weight, value in zip(weights, values, strict=True):
-                weight.assign(value)
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
             return tf.constant(True)
 
         undone = tf.cond(skipped > 0, undo, lambda: tf.constant(True))
@@ -417,6 +427,10 @@ class LatentModel(keras.Model):
             self._skipped_steps.update_state(skipped)
             values = {name: tf.where(skipped > 0, 0.0, value) for name, value in values.items()}
             weight = tf.where(skipped > 0, 0.0, weight)
+        elif skipped is not None:
+            # XLA leaves out the check that ends the training: there the logs have to tell.
+            nan = float("nan")
+            values = {name: tf.where(skipped > 0, nan, value) for name, value in values.items()}
         for name, tracker in self._trackers.items():
             # Weighted, so that a small last batch counts by its images.
             tracker.update_state(values[name], sample_weight=weight)
@@ -530,7 +544,9 @@ class _StopOnSkippedEpoch(keras.callbacks.Callback):
         self._num_steps += 1
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._num_steps and logs[_SKIPPED] >= self._num_steps:
+        # The log counts those before a checkpoint in mid-epoch too.
+        num_steps = self.params["steps"] or self._num_steps
+        if num_steps and logs[_SKIPPED] >= num_steps:
             raise FloatingPointError(
                 f"Training diverged: all steps of epoch {epoch + 1} were skipped, since a loss or "
                 "a gradient was not finite. Go on from a model that was saved before, with a "

@@ -415,7 +415,7 @@ class StiefelRKM(ReconstructingModel):
             loss = self.optimizer.scale_loss(values.loss)
         if networks:
             gradients = tape.gradient(loss, networks)
-            skipped = tf.maximum(skipped, self._apply(values.loss, gradients, networks))
+            skipped = self._apply(values.loss, gradients, networks, skipped)
         return {**values._asdict(), "skipped_steps": skipped}
 
     def _basis_step(self, images, features, basis, share, noise_seed):
@@ -425,6 +425,19 @@ class StiefelRKM(ReconstructingModel):
             values = self._objective(images, *features, share, noise_seed)
             loss = self.optimizer.scale_loss(values.loss)
         return self._apply(values.loss, tape.gradient(loss, basis), basis)
+
+    def _to_undo(self):
+        if self.update != "alternating":
+            return super()._to_undo()
+        # U has taken its step before the networks turn out to have none.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        of_basis = [*self.projection.trainable_variables, *optimizer.basis_optimizer.variables]
+        return [*super()._to_undo(), *of_basis, optimizer.iterations]
+
+    def _changed(self):
+        if self.update == "alternating" and self._distribute_strategy is not None:
+            return "It may have changed U; it has changed no other weight."
+        return super()._changed()
 
     def _features(self, images, training=False):
         """Returns phi(x), `(batch, feature_dim)`, and their mean, `(feature_dim,)`."""

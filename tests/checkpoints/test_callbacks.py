@@ -131,6 +131,21 @@ def test_training_that_was_killed_ends_as_if_it_had_not(
     assert list(rows) == list(range(goes_on_at // _STEPS, _EPOCHS))
 
 
+def test_another_callback_can_end_the_epoch_that_is_gone_on_with(data, tmp_path):
+    store = CheckpointStore(tmp_path)
+    with pytest.raises(_Killed):
+        _train(store, data, _kill, 7, every_steps=1)
+    found = store.load()
+    last = found.position.step + 1
+    assert last % _STEPS  # in the middle of the epoch
+
+    def stop(save):
+        save.model.stop_training = True
+
+    _train(store, data, stop, last, found=found)
+    assert store.load().position.step == last
+
+
 def test_checkpoints_are_made_at_the_ends_of_epochs_and_steps(data, tmp_path):
     store = CheckpointStore(tmp_path, keep=20)
     _, rows = _train(store, data, every_epochs=2, every_steps=4)

@@ -1,9 +1,11 @@
 """A store of checkpoints: what stays, what a fault leaves, and that a checkpoint is exact."""
 
 import errno
+import hashlib
 import os
 import random
 import warnings
+import zipfile
 
 import keras
 import numpy as np
@@ -64,6 +66,24 @@ def test_last_ones_and_the_best_stay(store, model):
     store.save(model, Position(100_000_001), monitored=0.2)
     store.save(model, Position(100_000_002), monitored=0.2)
     assert store.steps() == [100_000_000, 100_000_001, 100_000_002]
+
+
+def test_a_loss_that_is_no_number_is_not_the_best(tmp_path, model):
+    store = CheckpointStore(tmp_path, keep=1)
+    for step, loss in enumerate((0.5, 0.1, 0.3, float("nan"), float("nan")), start=1):
+        store.save(model, Position(step), monitored=loss)
+    assert store.steps() == [2, 5]
+
+
+def test_state_that_is_nested_without_an_end_is_a_damaged_one(store, model):
+    path = store.save(model, Position(1))
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        comment = archive.comment
+    data = data[: -len(comment)] + b"[" * (len(comment) - 64)
+    path.write_bytes(data + hashlib.sha256(data).hexdigest().encode())
+    with pytest.raises(ValueError, match="is whole, but cannot be loaded"):
+        store.load()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_rkm import _replicas, networks
+from keras_rkm import _replicas, checkpoints, networks
 from keras_rkm._decoder_gram import decoder_grams
 from keras_rkm.manifolds import stiefel
 from keras_rkm.models import StiefelRKM, stiefel_rkm
@@ -615,6 +615,88 @@ def test_a_gradient_that_is_not_finite_is_an_error_and_reaches_no_weight(update)
         model.fit(_images(), verbose=0)
     _assert_equal_weights(model, reference)
     assert np.isfinite(model.feature_mean).all()
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class _NanGradient(keras.layers.Layer):
+    """Does nothing; the derivative of a root is infinite at zero, and 0 times that is NaN."""
+
+    def call(self, inputs):
+        return inputs + keras.ops.sqrt(keras.ops.square(0 * keras.ops.sum(inputs)))
+
+
+def _with_nan_gradient(**options):
+    """A model whose loss is finite, and the gradient of whose encoder is not; that of U is."""
+    encoder = keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE),
+            networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
+            _NanGradient(),
+        ]
+    )
+    decoder = networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2)
+    return StiefelRKM(encoder, decoder, latent_dim=3, seed=0, **options)
+
+
+def _values(model):
+    return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+
+
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_a_gradient_of_the_networks_alone_that_is_not_finite_leaves_u_alone_too(update, nonfinite):
+    model = _with_nan_gradient(update=update)
+    model.compile(nonfinite=nonfinite)
+    before = _values(model)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        model.fit(_images(64), batch_size=16, verbose=0)
+    changed = {"loss", "reconstruction_loss", "pca_loss", "orthonormality_error", "skipped_steps"}
+    names = [v.path for v in [*model.variables, *model.optimizer.variables]]
+    for name, ours, was in zip(names, _values(model), before, strict=True):
+        if name.split("/")[0] not in changed:  # the logs
+            np.testing.assert_array_equal(ours, was, err_msg=name)
+
+
+def test_xla_does_not_hide_a_gradient_that_is_not_finite():
+    model = _with_nan_gradient()
+    model.compile(jit_compile=True)
+    with pytest.raises(FloatingPointError, match="loss is nan in batch 0"):
+        model.fit(_images(32), batch_size=16, verbose=0)
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_a_forward_pass_that_overflows_in_half_precision_ends_the_training():
+    keras.config.set_dtype_policy("mixed_float16")
+    model = _model()
+    model.encoder.layers[-1].bias.assign(np.full(FEATURE_DIM, np.inf))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        model.fit(_images(16), batch_size=16, verbose=0)
+    assert np.isfinite(model.feature_mean).all()
+
+
+def test_an_epoch_that_is_gone_on_with_is_not_taken_for_one_of_skipped_steps_alone(tmp_path):
+    images = _images(64)
+    images[5] *= 1e30  # its squared error overflows, in the first batch of 16
+    model = _model(compiled=False, reconstruction_loss="mean_squared_error")
+    model.compile(nonfinite="skip")
+    store = checkpoints.CheckpointStore(tmp_path)
+
+    def fit(model, first_batch, *callbacks):
+        data = tf.data.Dataset.from_tensor_slices(images).batch(16).skip(first_batch).repeat()
+        options = {"steps_per_epoch": 4, "shuffle": False, "verbose": 0}
+        return model.fit(data, callbacks=list(callbacks), **options).history
+
+    save = checkpoints.SaveCheckpoints(store)
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: batch == 2 and save.save_soon(KeyboardInterrupt())
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, 0, stop, save)
+    found = store.load()
+    assert found.position.epoch_step == 3
+    # A single step is left, and a single one of the epoch was skipped.
+    logs = fit(found.model, 3, checkpoints.ResumeTraining(found))
+    assert logs["skipped_steps"] == [1.0]
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
