@@ -75,14 +75,15 @@ class RunFolder:
 
         Removes what processes that were killed while writing have left.
         """
+        probe = self.path / f"{BESIDE}probe"  # a name that is no obstacle if this is killed
         try:
             for path in self.path.glob(f"{BESIDE}*"):
                 if time.time() - path.stat().st_mtime > _SECONDS_UNTIL_STALE:
                     path.unlink(missing_ok=True)
-            write_atomically(
-                self.path / "probe", lambda path: path.write_bytes(bytes(_PROBE_BYTES))
-            )
-            (self.path / "probe").unlink()
+            try:
+                probe.write_bytes(bytes(_PROBE_BYTES))
+            finally:
+                probe.unlink(missing_ok=True)
         except OSError as error:
             raise CommandError(
                 f"cannot write to the folder '{self.path}': {error.strerror}. Make room or change "
@@ -149,7 +150,7 @@ class RunFolder:
 
     def truncate_history(self, num_epochs: int) -> None:
         """Drops the rows that came after a checkpoint, or were never finished."""
-        rows = self._history_rows()[:num_epochs]
+        rows = [row for row in self._history_rows() if float(row["epoch"]) < num_epochs]
 
         def write(path):
             with path.open("w", newline="") as file:
@@ -169,6 +170,8 @@ class RunFolder:
             rows = [row for row in csv.DictReader(whole, strict=True) if None not in row.values()]
             if any(None in row for row in rows):
                 raise ValueError("a row has more values than there are columns")
+            if rows and "epoch" not in rows[0]:
+                raise ValueError("it has no column 'epoch'")
             for row in rows:
                 for value in row.values():
                     float(value)

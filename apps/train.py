@@ -93,8 +93,8 @@ def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
         model = checkpoint.model if checkpoint else _new_model(train.image_shape)
     start_step = checkpoint.position.step if checkpoint else 0
     if devices.is_chief:
+        write_flags(folder, train_flags.RUN_FLAGS)  # First: it makes a run that can be resumed.
         folder.write_images(train, held_out)
-        write_flags(folder, train_flags.RUN_FLAGS)  # The mark of a run that can be resumed.
 
     start = time.monotonic()
     if start_step < num_steps:

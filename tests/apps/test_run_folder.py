@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,36 @@ def test_second_training_in_one_folder_is_refused(started, train_run, run_comman
         (started / "data.json").unlink()
         assert "another training" in train_run(started).error
     assert os.listdir(started) == []
+
+
+def test_folder_of_a_run_that_was_killed_at_its_start_is_no_dead_end(
+    finished, train_run, tmp_path, monkeypatch
+):
+    def killed(*_, **__):
+        raise SystemExit(137)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)  # what is left of the probe
+        with pytest.raises(SystemExit):
+            RunFolder(folder.parent).check_writable()
+    RunFolder(folder.parent).check_new()
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_images", killed)
+        assert train_run(folder, "--epochs=3").status == 137
+    assert train_run(folder, "--resume").status == 0
+    assert (folder / "data.json").read_text() == (finished / "data.json").read_text()
+
+
+def test_history_is_cut_by_its_epochs(tmp_path):
+    folder = RunFolder(tmp_path)
+    # Of a run whose history was removed after its fifth epoch.
+    folder.history_file.write_text("epoch,loss\n5,0.5\n6,0.4\n7,0.3\n")
+    folder.truncate_history(7)
+    assert folder.read_history() == {"loss": [0.5, 0.4]}
+    folder.history_file.write_text("loss\n0.5\n")
+    with pytest.raises(CommandError, match="is damaged: it has no column 'epoch'"):
+        folder.truncate_history(7)
 
 
 def test_lock_is_not_that_of_a_file_the_last_holder_has_removed(tmp_path, monkeypatch):

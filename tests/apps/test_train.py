@@ -154,20 +154,7 @@ def test_run_that_was_killed_goes_on_as_if_it_had_not_been(
     finished, train_run, small_flags, tmp_path
 ):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            _KILL_IN_EPOCH_2,
-            *small_flags,
-            *("--epochs=3", "--checkpoint_steps=4"),
-            f"--output_dir={folder}",
-        ],
-        cwd=_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.wait(120) == -signal.SIGKILL
+    _run_and_kill(folder, *small_flags, "--epochs=3", "--checkpoint_steps=4")
     assert (folder / ".lock").exists()
     # The row of an epoch whose checkpoint was never written is there, and half a one.
     with (folder / "history.csv").open("a") as file:
@@ -176,6 +163,29 @@ def test_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert result.status == 0, result.err
     assert "from step 8 on" in result.out
     _assert_same_run(folder, finished)
+
+
+@pytest.mark.slow
+def test_run_that_was_killed_in_its_last_epoch_which_is_none_goes_on_to_its_last_step(
+    train_run, small_flags, tmp_path
+):
+    steps = ("--steps=10", "--checkpoint_steps=1")
+    assert train_run(tmp_path / "whole", *steps).status == 0
+    _run_and_kill(tmp_path / "run", *small_flags, *steps)
+    result = train_run(tmp_path / "run", "--resume")
+    assert result.status == 0, result.err
+    assert "from step 8 on" in result.out
+    _assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def _run_and_kill(folder, *arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILL_IN_EPOCH_2, *arguments, f"--output_dir={folder}"],
+        cwd=_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.wait(120) == -signal.SIGKILL
 
 
 # A process that kills itself in the middle of the second epoch, after its ninth step.
