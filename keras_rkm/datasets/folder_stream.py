@@ -1,5 +1,6 @@
 """A folder of image files that are read when they are needed."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,10 @@ class FolderStream(ImageStream):
         return read_images(paths, self._mode, self.image_shape, self._image_size)
 
     def fingerprint(self) -> str:
-        facts = [self._image_size]
-        facts += [(name, (self._folder / name).stat().st_size) for name in self._names]
+        files = hashlib.sha256()
+        for name in self._names:
+            files.update(f"{name}\0{(self._folder / name).stat().st_size}\0".encode())
+        facts = [self._image_size, files.hexdigest()]
         sample = ((self._folder / self._names[i]).read_bytes() for i in spread(len(self._names)))
         return fingerprint(facts, sample)
 

@@ -7,6 +7,7 @@ is read.
 """
 
 import contextlib
+import functools
 import mmap
 import os
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from .fingerprints import fingerprint, spread
 from .image_stream import ImageStream
 from .pipeline import permute, plan_steps, to_floats
 
+SHARD_BYTES = 2**24  # 16 MiB of images are read at a time
 WINDOW_BYTES = 2**26  # 64 MiB of images are mixed with each other
 _PARALLEL_READS = 2
 _PREFETCHED_BATCHES = 8
@@ -42,6 +44,15 @@ class Shard(NamedTuple):
     num_images: int
     skip: int
     num_records: int
+
+    def pieces(self, num_images: int) -> list["Shard"]:
+        """The same part in pieces of at most `num_images`."""
+        return [
+            self._replace(
+                skip=self.skip + start, num_images=min(num_images, self.num_images - start)
+            )
+            for start in range(0, self.num_images, num_images)
+        ]
 
 
 class ShardStream(ImageStream):
@@ -232,19 +243,33 @@ def read_records(shard: Shard) -> tf.Tensor:
             checksums.
     """
     _check_framing(shard)
-    end = shard.skip + shard.num_images
     try:
-        records = tf.data.TFRecordDataset(os.fspath(shard.path)).take(end).batch(end)
-        return records.get_single_element()[shard.skip :]
+        records = tf.data.TFRecordDataset(os.fspath(shard.path)).skip(shard.skip)
+        return records.batch(shard.num_images).take(1).get_single_element()
     except tf.errors.OpError as error:
         raise OSError(f"{_damaged(shard.path)}: {_first_line(error)}") from error
 
 
 def _check_framing(shard: Shard) -> None:
     """Sees that the lengths in a file add up: TensorFlow would allocate what they claim."""
-    place, number, size = 0, 0, shard.path.stat().st_size
+    facts = shard.path.stat()
+    number, end = _framing(shard.path, facts.st_size, facts.st_mtime_ns)
+    is_whole = end == facts.st_size
+    if not is_whole or number != shard.num_records:
+        raise OSError(
+            f"{_damaged(shard.path)}: {shard.num_records} records are expected. Received: "
+            f"{number if is_whole else f'{facts.st_size} bytes, cut in record {number}'}."
+        )
+
+
+# A file is read in pieces.
+@functools.lru_cache(maxsize=1024)
+def _framing(path: Path, size: int, modified: int) -> tuple[int, int]:
+    """How many records there are in a file, by their lengths, and where the last one ends."""
+    del modified  # a file that has changed is looked at again
+    place, number = 0, 0
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(shard.path.open("rb"))
+        file = stack.enter_context(path.open("rb"))
         data = (
             stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             if size
@@ -254,11 +279,7 @@ def _check_framing(shard: Shard) -> None:
             length = int.from_bytes(data[place : place + _LENGTH_BYTES], "little")
             place += _LENGTH_BYTES + length + 2 * _CRC_BYTES
             number += 1
-    if place != size or number != shard.num_records:
-        raise OSError(
-            f"{_damaged(shard.path)}: {shard.num_records} records are expected. Received: "
-            f"{number if place == size else f'{size} bytes, cut in record {number}'}."
-        )
+    return number, place
 
 
 def _damaged(path: Path) -> str:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from .arrays import choose, from_arrays, resize
 from .dataset import Dataset, Factor, UnknownSplitError
-from .shard_stream import Shard, ShardStream, read_records
+from .shard_stream import SHARD_BYTES, Shard, ShardStream, read_records
 
 # The factors of the data sets that have some: TFDS keeps them as `label_NAME` and `value_NAME`,
 # in alphabetical order and without telling which of them are circular or unordered.
@@ -121,7 +121,10 @@ def stream_tfds(
             raise ValueError("its images have other values than 0 and 1, which the first ones have")
         return (images * factor, *labels)
 
-    return ShardStream(name, shards, looked_at.shape[1:], decode, has_labels=has_labels)
+    # TFDS cuts by the bytes of compressed images.
+    most = max(SHARD_BYTES // looked_at[0].nbytes, 1)
+    pieces = [piece for shard in shards for piece in shard.pieces(most)]
+    return ShardStream(name, pieces, looked_at.shape[1:], decode, has_labels=has_labels)
 
 
 def _prepared(name: str, data_dir: str | None, download: bool, image_size: int | None):

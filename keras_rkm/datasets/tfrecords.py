@@ -18,11 +18,10 @@ from keras_rkm._json_files import read_json
 
 from .arrays import to_uint8
 from .dataset import Dataset
-from .shard_stream import Shard, ShardStream
+from .shard_stream import SHARD_BYTES, Shard, ShardStream
 
 INDEX = "images.json"
 _FORMAT = "keras_rkm.images.1"
-_SHARD_BYTES = 2**24
 _CHUNK = 4096
 _MAX_SIDE = 2**14
 
@@ -207,7 +206,7 @@ class _ShardWriter:
                     f"batches of them. Received: shape={images.shape}."
                 )
             self._shape, self._has_labels = images.shape[1:], labels is not None
-            self._per_shard = self._per_shard or max(_SHARD_BYTES // math.prod(self._shape), 1)
+            self._per_shard = self._per_shard or max(SHARD_BYTES // math.prod(self._shape), 1)
         if images.shape[1:] != self._shape or (labels is not None) != self._has_labels:
             raise ValueError(
                 "`images` must all have one shape, and all or none a label. Received: shape="

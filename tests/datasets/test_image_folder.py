@@ -32,6 +32,18 @@ def test_sub_folders_are_classes(tmp_path):
     assert dataset.labels.tolist() == [0, 0, 1]
 
 
+def test_order_is_that_of_the_folders_first(tmp_path):
+    names = ["a b/1.png", "a/2.png", "a/b/0.png", "a.b/1.png"]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    # A folder comes before others whose names go on, whatever its separator is.
+    expected = ["a/2.png", "a/b/0.png", "a b/1.png", "a.b/1.png"]
+    assert image_folder.find_images(tmp_path) == expected
+    assert image_folder.labels_of(tmp_path, expected).tolist() == [0, 0, 1, 2]
+
+
 def test_images_in_and_beside_sub_folders_are_refused(tmp_path):
     _save(tmp_path / "loose.png", 1)
     _save(tmp_path / "class" / "1.png", 1)

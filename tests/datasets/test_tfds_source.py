@@ -213,3 +213,22 @@ def test_stream_gives_what_load_gives(prepared):
     photos = stream_tfds("tiny_photos", image_size=8, data_dir=prepared)
     assert photos.image_shape == (8, 8, 1) and not photos.has_labels
     assert len(list(photos.batches(8))) == 4
+
+
+def test_stream_reads_a_file_in_pieces(prepared, monkeypatch):
+    monkeypatch.setattr(tfds_source, "SHARD_BYTES", 7 * 64)  # 7 images
+    stream = stream_tfds("tiny_digits", split="train", data_dir=prepared)
+    assert [shard.num_images for shard in stream.shards] == [7, 7, 7, 7, 2]
+    assert len({shard.path for shard in stream.shards}) == 1
+    loaded = load_tfds("tiny_digits", split="train", data_dir=prepared)
+    for options in ({"shuffle": False}, {"shuffle": False, "start_step": 3}):
+        ours, theirs = (
+            np.concatenate([batch.numpy() for batch in images.batches(4, **options)])
+            for images in (stream, loaded)
+        )
+        np.testing.assert_array_equal(ours, theirs)
+    shuffled = np.concatenate([batch.numpy() for batch in stream.batches(4, seed=1)])
+    # Each image is of one grey, the number of the image.
+    np.testing.assert_array_equal(
+        np.sort(shuffled[:, 0, 0, 0]), np.sort(loaded.images[:, 0, 0, 0] / np.float32(255))
+    )
