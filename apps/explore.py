@@ -100,7 +100,7 @@ def main(argv):
     page = explorer.explorer_page(
         server or embedded,
         _axes(model, deviations, dataset, codes),
-        title=Path(RUN.value).expanduser().resolve().stem,
+        title=Path(RUN.value).expanduser().resolve().name.removesuffix(".keras"),
         image_shape=model.image_shape,
         max_stddev=MAX_STDDEV.value,
         turns=_turns(dataset, codes),
@@ -139,6 +139,12 @@ def _server() -> explorer.Server | None:
         )
     except ValueError as error:
         raise errors.CommandError(str(error), status=errors.USAGE_STATUS) from error
+    if "[" in transport.predict_url:
+        raise errors.CommandError(
+            "--server: a page can be allowed to ask a host by its name or IPv4 address only. "
+            f"Received: {SERVER.value}. Give the host a name.",
+            status=errors.USAGE_STATUS,
+        )
     return explorer.Server(predict_url=transport.predict_url)
 
 

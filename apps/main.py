@@ -20,7 +20,7 @@ from .errors import run
 COMMANDS = {
     "train": "train a Stiefel-Restricted Kernel Machine and write its run folder",
     "generate": "draw images from the sampler of a run",
-    "traverse": "show what each principal axis of a run does, as a picture and an animation",
+    "traverse": "show what each axis of a run does, as a picture and an animation",
     "explore": "write a page with a slider for each axis of a run, which opens in any browser",
     "energy": "score images by the energy of a run, and write a CSV file",
     "evaluate": "measure a run: reconstruction, disentanglement, generation, orthogonality",

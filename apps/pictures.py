@@ -93,7 +93,7 @@ def traverse(
     axes: Sequence[int] | None = None,
     start: np.ndarray | None = None,
 ) -> Traversal:
-    """The images along principal axes: one latent takes several values, the others stay.
+    """The images along the axes: one latent takes several values, the others stay.
 
     Args:
         model: `StiefelRKM` after `fit_principal_axes`.

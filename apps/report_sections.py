@@ -1,5 +1,7 @@
 """The sections of the report of a run, each a list of blocks of `keras_rkm.documents`."""
 
+import shlex
+
 import numpy as np
 import tensorflow as tf
 
@@ -103,7 +105,7 @@ def measures(folder: RunFolder, found: dict) -> list[Block]:
         return [
             *blocks,
             Paragraph("Disentanglement, generation and more have not been measured yet. Do so by"),
-            Command(f"keras-rkm evaluate --run={folder.path}"),
+            Command(f"keras-rkm evaluate --run={shlex.quote(str(folder.path))}"),
         ]
     rows = [
         (name, score, f"{value:.4g}", each["report"].get("directions", {}).get(score, ""))
@@ -262,7 +264,7 @@ def _picture(folder: RunFolder, name: str, caption: str) -> list[Block]:
         return [Picture(path.name, caption, path.read_bytes())]
     return [
         Paragraph(f"There is no {path.name}. Draw the pictures of a run anew by"),
-        Command(f"keras-rkm train --output_dir={folder.path} --resume"),
+        Command(f"keras-rkm train --output_dir={shlex.quote(str(folder.path))} --resume"),
     ]
 
 

@@ -42,7 +42,9 @@ FACTOR_CLASSES = flags.DEFINE_list(
     "Train on a part of a data set with known factors: name=class or name=first:end, end excluded, "
     "such as shape=1,orientation=5:15.",
 )
-LATENT_DIM = flags.DEFINE_integer("latent_dim", 10, "Number of principal axes.", lower_bound=1)
+LATENT_DIM = flags.DEFINE_integer(
+    "latent_dim", 10, "Number of axes, the columns of U.", lower_bound=1
+)
 FEATURE_DIM = flags.DEFINE_integer("feature_dim", 128, "Size of the features.", lower_bound=1)
 CAPACITY = flags.DEFINE_integer(
     "capacity", 32, "Filters of the first convolution of the encoder.", lower_bound=1

@@ -1,4 +1,4 @@
-"""Shows what each principal axis of a run does, as a still picture and as an animation.
+"""Shows what each axis of a run does, as a still picture and as an animation.
 
     keras-rkm traverse --run=saved_models/first --components=1,2,3
 

@@ -60,6 +60,10 @@ class EmbeddingProjector(SummaryCallback):
         self._metadata = {name: values[:num_points] for name, values in (metadata or {}).items()}
         self._epoch = self._written = -1
 
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._epoch = self._written = -1  # of this training; the one before may have had as many
+
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch
         super().on_epoch_end(epoch, logs)

@@ -124,6 +124,7 @@ def test_server_takes_the_place_of_the_decoder(explore, tmp_path):
         (["--num_images=501"], 2, "--num_images=501"),
         (["--max_stddev=0"], 2, "it must be a positive number"),
         (["--server=grpc://localhost:8500"], 2, "a browser speaks REST, not gRPC"),
+        (["--server=http://[::1]:8501"], 2, "by its name or IPv4 address only"),
         (["--server=localhost"], 2, "Received: server='localhost'"),
         (["--server=localhost:1", "--model_version=1", "--model_label=x"], 2, "exclude each other"),
         (["--dataset=dsprites_like"], 1, "Received: 64x64x1, and the model takes 16x16x1"),

@@ -177,6 +177,15 @@ def test_projector_holds_latents_images_and_metadata(images, trained):
     assert len(_accumulator(folder).Tensors("num_points")) == 3
 
 
+def test_projector_shows_the_latents_of_the_last_training(images, tmp_path):
+    model = _model()
+    callback = EmbeddingProjector(tmp_path, images, num_points=10, max_share=1e-6)
+    for _ in range(2):
+        model.fit(images, epochs=1, verbose=0, callbacks=[callback])
+    latents = np.loadtxt(tmp_path / "projector" / "latents.tsv", delimiter="\t")
+    np.testing.assert_allclose(latents, model.encode(images[:10]), rtol=1e-4, atol=1e-5)
+
+
 def test_what_there_is_no_time_for_is_left_out_but_for_the_projector_at_the_end(images, tmp_path):
     model = _model()
     late = [

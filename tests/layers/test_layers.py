@@ -32,6 +32,15 @@ def test_the_mean_is_an_average_over_images_that_becomes_exponential():
         np.testing.assert_allclose(layer.feature_mean, expected, rtol=1e-5)
 
 
+def test_a_batch_that_is_not_finite_does_not_enter_the_mean():
+    layer = FeatureCentering()
+    batch = np.arange(12, dtype="float32").reshape(4, 3)
+    layer(batch, training=True)
+    layer(np.full((4, 3), np.inf, "float32"), training=True)
+    np.testing.assert_allclose(layer.feature_mean, batch.mean(axis=0))
+    assert float(layer.num_images) == 4
+
+
 def test_a_mean_that_was_set_moves_slowly():
     layer = FeatureCentering(momentum=0.9)
     layer.build((None, 3))
