@@ -94,6 +94,34 @@ def test_page_needs_no_other_file(embedded, with_server):
     assert (len(page) < 100_000) == with_server
 
 
+def test_page_of_the_default_networks_at_64x64_has_less_than_three_megabytes():
+    shape, dim, generator = (64, 64, 3), 10, np.random.default_rng(0)
+    decoder = networks.convolutional_decoder(128, shape, capacity=32, seed=0)
+    basis = np.linalg.qr(generator.normal(size=(128, dim)))[0].astype("float32")
+    latents = (3 * generator.normal(size=(2_000, dim))).astype("float32")
+    embedded = embed_decoder(
+        decoder,
+        basis=basis,
+        offset=np.zeros(dim),
+        latents=latents,
+        probes=latents[:100],
+        expected=np.asarray(decoder(latents[:100] @ basis.T)),
+    )
+    axes = [Axis(stddev=1.0, share=0.1)] * dim
+    images = np.repeat(np.arange(64, dtype="uint8")[:, np.newaxis], 64, axis=1)
+    images = np.broadcast_to(images[np.newaxis, :, :, np.newaxis], (32, *shape))
+    page = explorer_page(
+        embedded,
+        axes,
+        title="rooms",
+        image_shape=shape,
+        images=images,
+        codes=latents[:32],
+        image_names=[str(number) for number in range(32)],
+    )
+    assert 0.5e6 < len(page.encode()) < 3e6
+
+
 def test_images_of_other_channels_are_refused(embedded):
     with pytest.raises(ValueError, match=r"image_shape=\(4, 4, 2\)"):
         _page(embedded, image_shape=(4, 4, 2))
