@@ -36,6 +36,7 @@ def fit(
     checkpoint_minutes: float | None = None,
     evaluate_every: int = 0,
     extractor: Callable | None = None,
+    to_device: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
     verbose: int = 1,
     writes: bool = True,
 ) -> None:
@@ -56,6 +57,7 @@ def fit(
         checkpoint_minutes: Float, minutes from any one to the next, or None.
         evaluate_every: Int, epochs between measures of held-out images; 0 for none.
         extractor: Of features, for measures of generated images, or None.
+        to_device: What the batches to train on go through last, or None.
         verbose: As in `keras.Model.fit`.
         writes: Whether this process keeps the folder; with several workers one of them does.
 
@@ -81,15 +83,12 @@ def fit(
     postponed = contextlib.nullcontext()
     if signals and writes:
         postponed = signals.postponed(checkpoints.save_soon)
+    batches = train.batches(
+        batch_size, seed=seed, drop_remainder=True, num_epochs=None, start_step=start.step
+    )
     with explained(folder, checkpoints), postponed, warnings_as_lines("Training"):
         model.fit(
-            train.batches(
-                batch_size,
-                seed=seed,
-                drop_remainder=True,
-                num_epochs=None,
-                start_step=start.step,
-            ),
+            to_device(batches) if to_device else batches,
             validation_data=held_out.batches(batch_size, shuffle=False),
             initial_epoch=start.epoch,
             epochs=-(-num_steps // steps_per_epoch),

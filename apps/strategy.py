@@ -49,6 +49,13 @@ class Devices:
         """Where the model has to be made or loaded."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
+    def to_device(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Has batches on their way to a GPU while it works on those before; elsewhere the same."""
+        gpus = tf.config.list_logical_devices("GPU")
+        if self.strategy or not gpus:  # A strategy sees to its own devices.
+            return batches
+        return batches.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))
+
     def describe(self) -> str:
         """A line about the devices, or nothing if it is the one that there always is."""
         if not self.strategy:

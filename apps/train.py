@@ -114,6 +114,7 @@ def _train(folder: RunFolder, devices: Devices, signals: StopSignals) -> None:
             checkpoint_minutes=FLAGS.checkpoint_minutes,
             evaluate_every=FLAGS.evaluate_every,
             extractor=extractor,
+            to_device=devices.to_device,
             # A progress bar would fill a log file.
             verbose=1 if sys.stdout.isatty() else 2,
             writes=devices.is_chief,

@@ -99,6 +99,28 @@ def test_gpus_give_memory_as_it_is_needed(monkeypatch):
     assert grown == [("GPU:0", True), ("GPU:1", True)]
 
 
+def test_batches_are_sent_ahead_to_a_gpu_and_the_run_is_the_same(
+    finished, train_run, tmp_path, monkeypatch
+):
+    # The CPU in the place of a GPU, which is not there.
+    place = tf.config.LogicalDevice(name="/device:CPU:0", device_type="GPU")
+    actual, asked = tf.config.list_logical_devices, []
+
+    def list_logical_devices(kind=None):
+        asked.append(kind)
+        return [place] if kind == "GPU" else actual(kind)
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", list_logical_devices)
+    batches = tf.data.Dataset.range(3)
+    sent = strategy.Devices("none").to_device(batches)
+    assert type(sent) is not type(batches) and list(sent.as_numpy_iterator()) == [0, 1, 2]
+    asked.clear()
+    assert train_run(tmp_path / "run", "--epochs=3").status == 0
+    assert "GPU" in asked
+    history = (tmp_path / "run" / "history.csv").read_text()
+    assert history == (finished / "history.csv").read_text()
+
+
 def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch):
     devices = strategy.Devices("none")
     devices.strategy = tf.distribute.get_strategy()
