@@ -139,9 +139,9 @@ def find_polar_planes(
     True
 
     References:
-        [1] J.-F. Cardoso, "Multidimensional independent component analysis", ICASSP 1998.
-        [2] I. Kasa, "A circle fitting procedure and its error analysis", IEEE Transactions on
-            Instrumentation and Measurement 25(1), 1976.
+        1. J.-F. Cardoso, "Multidimensional independent component analysis", ICASSP 1998.
+        2. I. Kasa, "A circle fitting procedure and its error analysis", IEEE Transactions on
+           Instrumentation and Measurement 25(1), 1976.
     """
     sample = draw_rows(checked_latents(coordinates), max_samples, seed)
     variances = sample.var(axis=0)
