@@ -425,12 +425,12 @@ class LatentModel(keras.Model):
         values, weight = _replicas.totals(values), share.weight
         if self.nonfinite == "skip" and skipped is not None:
             self._skipped_steps.update_state(skipped)
-            values = {name: tf.where(skipped > 0, 0.0, value) for name, value in values.items()}
-            weight = tf.where(skipped > 0, 0.0, weight)
+            values = {name: _if_skipped(skipped, 0, value) for name, value in values.items()}
+            weight = _if_skipped(skipped, 0, weight)
         elif skipped is not None:
             # XLA leaves out the check that ends the training: there the logs have to tell.
             nan = float("nan")
-            values = {name: tf.where(skipped > 0, nan, value) for name, value in values.items()}
+            values = {name: _if_skipped(skipped, nan, value) for name, value in values.items()}
         for name, tracker in self._trackers.items():
             # Weighted, so that a small last batch counts by its images.
             tracker.update_state(values[name], sample_weight=weight)
@@ -519,6 +519,10 @@ class LinearLatentModel(ReconstructingModel):
     def _reconstruction_loss(self, images, share, latents, training):
         """This replica's share of the error of what is decoded from `latents`, a scalar."""
         return share.mean(self._reconstruction_error(images, self._images(latents, training)))
+
+
+def _if_skipped(skipped, number, value):
+    return tf.where(skipped > 0, tf.constant(number, value.dtype), value)
 
 
 def _as_list(callbacks):

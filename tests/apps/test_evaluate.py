@@ -356,10 +356,10 @@ def test_weights_of_inception_are_those_of_the_flag(evaluate, tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_told_before_anything_is_measured(evaluate, monkeypatch):
-    def write_atomically(path, write):
+    def write_bytes(path, data):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("apps.run_folder.write_atomically", write_atomically)
+    monkeypatch.setattr("pathlib.Path.write_bytes", write_bytes)
     result = evaluate(*QUICK)
     assert result.status == 1
     assert "cannot write to the folder" in result.error

@@ -493,6 +493,8 @@ def test_float64_models_compute_in_float64(floatx, update):
         expected = _expected(model, images, mean=model.feature_mean.numpy())["loss"]
         # An input or a layer in float32 would be off by 1e-8.
         assert np.mean(model.energy(images)) == pytest.approx(expected, rel=1e-13)
+        model.compile(nonfinite="skip")
+        assert model.fit(images, verbose=0).history["skipped_steps"] == [0.0]
     finally:
         keras.config.set_floatx("float32")
 
