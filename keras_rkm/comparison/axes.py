@@ -1,5 +1,6 @@
 """The same models in other axes of their latents, for every method by the same rules."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -80,6 +81,7 @@ def rotated_models(
         ]
     ).astype("float64")
 
+    @functools.cache  # two names take the axes of "ica"
     def found(method):
         return rotations.find_rotation(latents, method, decode=model.decode, seed=seed).matrix
 
