@@ -265,6 +265,7 @@ def test_every_command_has_a_row_and_every_row_a_command():
 _MODEL = """
 import keras, keras_rkm, numpy as np
 from keras_rkm import datasets, networks, samplers
+keras.utils.set_random_seed(0)
 def small_model(shape, latent_dim=3):
     model = keras_rkm.models.StiefelRKM(
         networks.dense_encoder(shape, 8, hidden_dims=()),
@@ -292,7 +293,7 @@ _PYTHON = {
     "docs/choosing.md": (
         f"{_MODEL}\nmodel = small_model((16, 16, 1))\n"
         "turns = np.linspace(0, 2 * np.pi, 1000).reshape(-1, 1, 1, 1)\n"
-        "parts = np.random.default_rng(0).random((2, 1, 16, 16, 1))\n"
+        "parts = np.random.default_rng(0).uniform(-1, 1, (2, 1, 16, 16, 1))\n"
         "images = (2 + np.cos(turns) * parts[0] + np.sin(turns) * parts[1]).astype('float32') / 4\n"
         "model.fit_principal_axes(images, method='ica')\n",
         {},

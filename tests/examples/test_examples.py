@@ -124,10 +124,10 @@ def test_out_of_distribution_compares_with_scores_without_a_model(run_example, t
 
 @pytest.mark.slow
 def test_orthogonal_layers_stay_orthonormal_and_learn(run_example, tmp_path):
-    out = run_example("orthogonal_layers", "--image_size=16", "--num_images=2000", "--steps=250")
+    out = run_example("orthogonal_layers", "--image_size=16", "--num_images=5000", "--steps=500")
     accuracy = float(re.search(r"accuracy on 2000 other images: (\d\.\d+)", out)[1])
-    assert 0.45 < accuracy <= 1  # .6, where chance has .25
-    errors = [float(value) for value in re.findall(r"after 250 steps: (\S+)", out)]
+    assert 0.6 < accuracy <= 1  # .83 to .87 with other seeds, where chance has .25
+    errors = [float(value) for value in re.findall(r"after 500 steps: (\S+)", out)]
     assert len(errors) == 3 and max(errors) < 3e-6
     model = keras.saving.load_model(tmp_path / "classifier.keras")
     kernel = model.get_layer("window").kernel
