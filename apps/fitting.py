@@ -2,22 +2,25 @@
 
 import contextlib
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
 
-from keras_rkm import callbacks
+from keras_rkm import _replicas, callbacks
 from keras_rkm.checkpoints import Checkpoint, Position, ResumeTraining, SaveCheckpoints
 from keras_rkm.datasets import Dataset
 from keras_rkm.models import StiefelRKM
 
-from .errors import CommandError, describe
+from .errors import CommandError, Terminated, describe
 from .run_folder import RunFolder
 from .stop_signals import StopSignals
 from .strategy import GONE
 from .summaries import training_callbacks
+
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def fit(
@@ -51,7 +54,8 @@ def fit(
         num_steps: Int, the last epoch ends there.
         seed: Int, decides the order of the images.
         resumed_from: `Checkpoint` to go on from, or None.
-        signals: `StopSignals`; the training saves and ends after the step in which one comes.
+        signals: `StopSignals`; the training saves and ends after the step in which one comes, or
+            with several workers soon after it, whichever of them it comes to.
         checkpoint_every: Int, epochs between checkpoints; the last step has one too.
         checkpoint_steps: Int, steps between further ones, or None.
         checkpoint_minutes: Float, minutes from any one to the next, or None.
@@ -80,9 +84,13 @@ def fit(
             *training_callbacks(folder, held_out, evaluate_every, extractor),
             _History(folder.history_file, append=True),
         ]
+        if _replicas.in_multi_worker_mode(model.distribute_strategy):
+            records.append(_StopOnRequest(folder, checkpoints))
     postponed = contextlib.nullcontext()
     if signals and writes:
         postponed = signals.postponed(checkpoints.save_soon)
+    elif signals:
+        postponed = _asking_chief(folder, signals)
     batches = train.batches(
         batch_size, seed=seed, drop_remainder=True, num_epochs=None, start_step=start.step
     )
@@ -144,6 +152,45 @@ def warnings_as_lines(subject: str) -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print(f"{subject}: {message}", flush=True)
         yield
+
+
+@contextlib.contextmanager
+def _asking_chief(folder: RunFolder, signals: StopSignals) -> Iterator[None]:
+    """Has a signal ask the chief, which alone can, to save and to end, as it ends this worker."""
+    came = []
+
+    def ask(error):
+        try:
+            folder.stop_file.touch()
+        except OSError:  # It shares no folder with the chief, or may not write.
+            raise error from None
+        came.append(error)
+
+    with signals.postponed(ask):
+        try:
+            yield
+        except GONE:
+            if not came:
+                raise
+        if came:
+            raise came[0]
+
+
+class _StopOnRequest(keras.callbacks.Callback):
+    """Saves and ends the training when another worker asks for it."""
+
+    def __init__(self, folder: RunFolder, checkpoints: SaveCheckpoints):
+        super().__init__()
+        self._file = folder.stop_file
+        self._checkpoints = checkpoints
+        self._last_look = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if now - self._last_look >= _SECONDS_BETWEEN_LOOKS:
+            self._last_look = now
+            if self._file.exists():
+                self._checkpoints.save_soon(Terminated())
 
 
 class _StopOnNonFinite(callbacks.StopOnNonFinite):

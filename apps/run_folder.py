@@ -21,6 +21,7 @@ from keras_rkm.datasets import Dataset
 from .errors import CommandError
 
 LOCK_FILE = ".lock"
+_STOP_FILE = ".stop"
 _PROBE_BYTES = 2**20
 _SECONDS_UNTIL_STALE = 60 * 60
 
@@ -45,6 +46,7 @@ class RunFolder:
         self.tensorboard_dir = self.path / "tensorboard"
         self.evaluation_file = self.path / "evaluation.md"
         self.importances_file = self.path / "importances.png"
+        self.stop_file = self.path / _STOP_FILE  # a worker's word to the chief
 
     def check_new(self) -> None:
         """Makes the folder, or raises a `CommandError` if it holds something."""
@@ -73,13 +75,14 @@ class RunFolder:
     def check_writable(self) -> None:
         """Raises a `CommandError` if a file of a megabyte cannot be written.
 
-        Removes what processes that were killed while writing have left.
+        Removes what processes that were killed while writing have left, and what they asked for.
         """
         probe = self.path / f"{BESIDE}probe"  # a name that is no obstacle if this is killed
         try:
             for path in self.path.glob(f"{BESIDE}*"):
                 if time.time() - path.stat().st_mtime > _SECONDS_UNTIL_STALE:
                     path.unlink(missing_ok=True)
+            self.stop_file.unlink(missing_ok=True)
             try:
                 probe.write_bytes(bytes(_PROBE_BYTES))
             finally:
@@ -209,7 +212,7 @@ class RunFolder:
 
 def _is_passing(path: Path) -> bool:
     """Whether a file is one that a process has, or had when it was killed, for a moment."""
-    return path.name == LOCK_FILE or path.name.startswith(BESIDE)
+    return path.name in (LOCK_FILE, _STOP_FILE) or path.name.startswith(BESIDE)
 
 
 def _described(train: Dataset, held_out: Dataset) -> dict[str, dict]:

@@ -176,11 +176,6 @@ flags.register_multi_flags_validator(
     "mixed_float16 works on one device only; use mixed_bfloat16 with --strategy.",
 )
 flags.register_multi_flags_validator(
-    ["strategy", "nonfinite"],
-    lambda values: values["strategy"] == "none" or values["nonfinite"] == "raise",
-    "--nonfinite=skip works on one device only.",
-)
-flags.register_multi_flags_validator(
     ["features", "evaluate_every"],
     lambda values: values["features"] is None or values["evaluate_every"] > 0,
     "--features needs --evaluate_every, the epochs between measures.",

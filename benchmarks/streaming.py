@@ -1,12 +1,13 @@
-"""Memory, speed and cost of training on images that are streamed from TFRecords.
+"""Memory, speed and cost of training on images that are streamed from the disk.
 
-    python benchmarks/streaming.py [--num_images=100000,1000000 --folder=FOLDER]
+    python benchmarks/streaming.py [--source=image_folder --num_images=100000,1000000]
 
-Images of 64x64 pixels are drawn and written to `--folder`; each number of images has a process of
-its own, whose peak resident set the operating system keeps (`ru_maxrss`), and which reads them
-shuffled, batch by batch, for one epoch. Then a training step is timed with the stream and with one
-batch that stays in memory, the two in turns. This process imports no TensorFlow: on Linux a child
-starts with the peak of its parent.
+Images of 64x64 pixels are drawn and written to `--folder` as TFRecords, as a folder of PNG files or
+as a data set of TensorFlow Datasets. Each number of images has a process of its own, whose peak
+resident set the operating system keeps (`ru_maxrss`), and which reads them shuffled, batch by
+batch, for one epoch. Then a training step is timed with the stream and with one batch that stays in
+memory, the two in turns. This process imports no TensorFlow: on Linux a child starts with the peak
+of its parent.
 """
 
 import json
@@ -22,6 +23,9 @@ from pathlib import Path
 import _reporting
 from absl import app, flags
 
+_SOURCE = flags.DEFINE_enum(
+    "source", "tfrecords", ["tfrecords", "image_folder", "tfds"], "Where they are streamed from."
+)
 _NUM_IMAGES = flags.DEFINE_list("num_images", ["100000", "1000000"], "Numbers of images.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "64, 32 or 16.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=2)
@@ -36,6 +40,10 @@ _ROLE = flags.DEFINE_enum("role", None, ["write", "read", "train"], "Part of a c
 _TARGET = flags.DEFINE_string("target", None, "Folder of a child process.")
 
 
+_TFDS_NAME = "streamed_images"
+_TFDS_SHARD = 125_000  # images; a few files however many there are, as TFDS makes them
+
+
 def _peak_mib():
     # Linux counts in KiB, macOS in bytes.
     unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -47,7 +55,7 @@ def _write(num_images):
 
     sprites = datasets.DSpritesLike(image_size=_IMAGE_SIZE.value)
 
-    def images():
+    def batches():
         # Over the whole grid, and from its start again when it ends.
         for start in range(0, num_images, 1000):
             numbers = range(start, min(start + 1000, num_images))
@@ -55,14 +63,70 @@ def _write(num_images):
             yield sprites.render(sprites.factor_classes_at(indices))
 
     start = time.perf_counter()
-    datasets.write_tfrecords(images(), _TARGET.value)
+    if _SOURCE.value == "tfrecords":
+        datasets.write_tfrecords(batches(), _TARGET.value)
+    elif _SOURCE.value == "image_folder":
+        _write_folder(_as_png(batches()))
+    else:
+        _write_tfds(_as_png(batches()), num_images)
     return {"seconds": time.perf_counter() - start}
 
 
-def _read(num_images):
+def _as_png(batches):
+    import io
+
+    from PIL import Image
+
+    for batch in batches:
+        for image in batch:
+            file = io.BytesIO()
+            Image.fromarray(image[..., 0]).save(file, "PNG")
+            yield file.getvalue()
+
+
+def _write_folder(files):
+    for number, content in enumerate(files):
+        path = Path(_TARGET.value, f"{number // 10_000:05}", f"{number:07}.png")
+        if number % 10_000 == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+
+
+def _write_tfds(files, num_images):
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    folder = Path(_TARGET.value, _TFDS_NAME, "1.0.0")
+    folder.mkdir(parents=True)
+    shard_lengths = [
+        min(_TFDS_SHARD, num_images - start) for start in range(0, num_images, _TFDS_SHARD)
+    ]
+    for shard, length in enumerate(shard_lengths):
+        name = f"{_TFDS_NAME}-train.tfrecord-{shard:05}-of-{len(shard_lengths):05}"
+        with tf.io.TFRecordWriter(str(folder / name)) as writer:
+            for _, content in zip(range(length), files, strict=False):
+                value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+                example = tf.train.Example(features=tf.train.Features(feature={"image": value}))
+                writer.write(example.SerializeToString())
+    size = _IMAGE_SIZE.value
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(size, size, 1))}),
+        split_infos=[tfds.core.SplitInfo(name="train", shard_lengths=shard_lengths, num_bytes=0)],
+        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+    )
+
+
+def _opened():
     from keras_rkm import datasets
 
-    images = datasets.stream(_TARGET.value)
+    if _SOURCE.value == "tfds":
+        return datasets.stream(_TFDS_NAME, data_dir=_TARGET.value)
+    return datasets.stream(_TARGET.value)
+
+
+def _read(num_images):
+    images = _opened()
     wall, cpu, number, before = time.perf_counter(), time.process_time(), 0, _peak_mib()
     for batch in images.batches(_BATCH_SIZE.value, seed=_SEED.value):
         number += batch.shape[0]
@@ -81,9 +145,9 @@ def _train(_):
 
     import tensorflow as tf
 
-    from keras_rkm import datasets, models, networks
+    from keras_rkm import models, networks
 
-    images = datasets.stream(_TARGET.value)
+    images = _opened()
     sizes = {"capacity": _CAPACITY.value, "seed": _SEED.value}
     model = models.StiefelRKM(
         networks.convolutional_encoder(images.image_shape, 128, **sizes),
@@ -118,7 +182,7 @@ def _train(_):
 def _child(role, num_images, folder):
     options = {
         name: flags.FLAGS[name].value
-        for name in ("image_size", "batch_size", "steps", "repeats", "capacity", "seed")
+        for name in ("source", "image_size", "batch_size", "steps", "repeats", "capacity", "seed")
     }
     options |= {"role": role, "num_images": num_images, "target": folder}
     command = [sys.executable, __file__, *(f"--{name}={value}" for name, value in options.items())]
@@ -134,7 +198,7 @@ def _report(numbers, root):
         folder = Path(root, str(number))
         written = _child("write", number, folder)
         found = _child("read", number, folder)
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
         rows.append(
             [number, size, found["before"], found["peak"], None, found["wall"], found["cpu"]]
         )
@@ -179,7 +243,7 @@ def main(argv):
         print(json.dumps(role(numbers[0])))
         return
     _reporting.print_setting(
-        "Streaming from TFRecords",
+        f"Streaming from {_SOURCE.value}",
         threads=0,
         seeds=_SEED.value,
         bar="peak within 1.2 x of that for the first number; input share below 5 %",

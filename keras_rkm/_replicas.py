@@ -66,6 +66,29 @@ def mean_of_rows(rows):
     return sums[:-1] / sums[-1], sums[-1]
 
 
+def assign_if(condition, variables, values):
+    """Gives variables new values on each replica, if a condition holds.
+
+    Args:
+        condition: Bool scalar, the same on all replicas.
+        variables: List of `keras.Variable`.
+        values: List of tensors, the values of this replica.
+
+    Returns:
+        List of tensors, which are there when the variables have them.
+    """
+
+    def assign(variable, condition, value):
+        return tf.cond(condition, lambda: variable.assign(value), lambda: variable.value())
+
+    def on_each_replica(strategy, condition, *values):
+        pairs = zip(variables, values, strict=True)
+        return [strategy.extended.update(v.value, assign, (condition, value)) for v, value in pairs]
+
+    context = tf.distribute.get_replica_context()
+    return context.merge_call(on_each_replica, (condition, *values))
+
+
 @dataclasses.dataclass(frozen=True)
 class Share:
     """The rows that a replica has of the batch of a step.

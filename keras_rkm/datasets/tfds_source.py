@@ -156,11 +156,15 @@ def _import_tfds():
 def _builder(name: str, data_dir: str | None):
     tfds = _import_tfds()
     known = tfds.list_builders(with_community_datasets=False)
-    if name.split("/")[0].split(":")[0] not in known:
-        raise ValueError(_unknown_name(name, known))
+    is_known = name.split("/")[0].split(":")[0] in known
     try:
-        return tfds.builder(name, data_dir=data_dir)
+        if is_known:
+            return tfds.builder(name, data_dir=data_dir)
+        # One of the user's own, of which the prepared files are there.
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
+        if not is_known:
+            raise ValueError(_unknown_name(name, known)) from None
         raise ValueError(
             f"The data set '{name}' of TensorFlow Datasets cannot be used: {error}"
         ) from error

@@ -52,8 +52,7 @@ def check_model(model):
 
 def check_compiled(model):
     """Raises a ValueError if several replicas would not do what one device does."""
-    skips = model.nonfinite == "skip" and model._distribute_strategy is not None
-    if not (is_distributed(model) or skips):
+    if not is_distributed(model):
         return
     found = _unusable(model)
     if found:
@@ -77,12 +76,6 @@ def _unusable(model):
             f"`steps_per_execution={model.steps_per_execution}`",
             "the loop of Keras loses the logs of replicas",
             "Leave it out",
-        )
-    if model.nonfinite == "skip":
-        return (
-            '`nonfinite="skip"`',
-            "replicas would have to meet inside a branch, where they cannot",
-            'Use `nonfinite="raise"`',
         )
     if model.jit_compile:
         return (

@@ -316,15 +316,11 @@ class LatentModel(keras.Model):
             if _DIVERGED in error.message:
                 raise FloatingPointError(
                     f"Training diverged: {_DIVERGED}, after training step "
-                    f"{self.optimizer.iterations.numpy()}. {self._changed()} Try a smaller "
+                    f"{self.optimizer.iterations.numpy()}. It has changed no weight. Try a smaller "
                     'learning rate or `clipnorm`, or leave such steps out by `nonfinite="skip"` in '
                     "`compile`."
                 ) from error
             raise
-
-    def _changed(self):
-        """What a step has changed that is not finite and ends the training, a sentence."""
-        return "It has changed no weight."
 
     @property
     def metrics(self):
@@ -339,19 +335,26 @@ class LatentModel(keras.Model):
             before = [tf.identity(variable) for variable in to_undo]
             # A function of the step, so that a run that is resumed draws the same noise.
             values = self._step(images, share, self._noise_seed(self.optimizer.iterations))
-            if not tf.distribute.has_strategy():
-                self._leave(values[_SKIPPED], to_undo, before)
-        return self._log(share, values)
+            values[_SKIPPED] = tf.cast(values[_SKIPPED], values["loss"].dtype)
+            values = _replicas.totals(values)
+            skipped = tf.minimum(values.pop(_SKIPPED), 1)  # by one replica: by all
+            undone = _replicas.assign_if(skipped > 0, to_undo, before)
+            if self.nonfinite == "raise":
+                with tf.control_dependencies(undone):
+                    tf.debugging.Assert(tf.equal(skipped, 0), [_DIVERGED])
+        return self._log(share, values, skipped)
 
     def _to_undo(self):
         """The variables that a step changes before it is known whether it is to be left out."""
+        if self._tries_steps:
+            return [*self.weights, *self.optimizer.variables]
         return self.non_trainable_weights
 
     def test_step(self, data):
         images, share, checks = self._checked_images(data)
         with tf.control_dependencies(checks):
             values = self._values(images, share, self._noise_seed(_EVALUATION_STEP), training=False)
-        return self._log(share, values)
+        return self._log(share, _replicas.totals(values))
 
     def _noise_seed(self, step):
         """The seed of shape (2,) of what is drawn in a step."""
@@ -379,8 +382,6 @@ class LatentModel(keras.Model):
     def _apply(self, loss, gradients, variables, skipped=0.0):
         """Has the optimizer take a step, if all is finite; returns how many were skipped, 0 or 1.
 
-        Under a strategy a step that is not finite fails here, before it changes a weight.
-
         Args:
             loss: Scalar, or several in a tensor.
             gradients: List of tensors, None among them for weights without a gradient.
@@ -394,12 +395,11 @@ class LatentModel(keras.Model):
         # A sum of squares is finite if all terms are, and one pass over them.
         sums = [tf.nn.l2_loss(g) for g in (loss, *gradients) if g is not None]
         finite = tf.reduce_all(tf.math.is_finite([tf.cast(each, tf.float32) for each in sums]))
-        if tf.distribute.has_strategy():  # Its replicas, be it one, cannot meet in a branch.
-            # The sum of the gradients waits for that of each replica.
-            with tf.control_dependencies([tf.debugging.Assert(finite, [_DIVERGED])]):
-                gradients = [g if g is None else tf.identity(g) for g in gradients]
-                self.optimizer.apply(gradients, variables)
-            return tf.zeros(())
+        if self._tries_steps:
+            # Zeros for a step that is undone again: the Cayley step fails of what is not finite.
+            gradients = [g if g is None else tf.where(finite, g, 0) for g in gradients]
+            self.optimizer.apply(gradients, variables)
+            return tf.maximum(skipped, tf.where(finite, 0.0, 1.0))
 
         def step():
             self.optimizer.apply(gradients, variables)
@@ -407,24 +407,19 @@ class LatentModel(keras.Model):
 
         return tf.cond(finite & tf.equal(skipped, 0), step, lambda: tf.ones(()))
 
-    def _leave(self, skipped, variables, values):
-        """Undoes what a skipped step did to variables, and ends the training if it is to."""
+    @property
+    def _tries_steps(self):
+        """Whether a step is taken in any case and then undone if it is to be left out.
 
-        def undo():
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-            return tf.constant(True)
+        The replicas of a strategy, be it one, cannot meet in a branch.
+        """
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return tf.distribute.has_strategy() and not scales
 
-        undone = tf.cond(skipped > 0, undo, lambda: tf.constant(True))
-        if self.nonfinite == "raise":
-            with tf.control_dependencies([undone]):
-                tf.debugging.Assert(tf.equal(skipped, 0), [_DIVERGED])
-
-    def _log(self, share, values):
-        skipped = values.pop(_SKIPPED, None)
-        values, weight = _replicas.totals(values), share.weight
+    def _log(self, share, values, skipped=None):
+        weight = share.weight
         if self.nonfinite == "skip" and skipped is not None:
-            self._skipped_steps.update_state(skipped)
+            self._skipped_steps.update_state(share.of_common(skipped))
             values = {name: _if_skipped(skipped, 0, value) for name, value in values.items()}
             weight = _if_skipped(skipped, 0, weight)
         elif skipped is not None:

@@ -427,17 +427,12 @@ class StiefelRKM(ReconstructingModel):
         return self._apply(values.loss, tape.gradient(loss, basis), basis)
 
     def _to_undo(self):
-        if self.update != "alternating":
+        if self.update != "alternating" or self._tries_steps:
             return super()._to_undo()
         # U has taken its step before the networks turn out to have none.
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         of_basis = [*self.projection.trainable_variables, *optimizer.basis_optimizer.variables]
         return [*super()._to_undo(), *of_basis, optimizer.iterations]
-
-    def _changed(self):
-        if self.update == "alternating" and self._distribute_strategy is not None:
-            return "It may have changed U; it has changed no other weight."
-        return super()._changed()
 
     def _features(self, images, training=False):
         """Returns phi(x), `(batch, feature_dim)`, and their mean, `(feature_dim,)`."""
@@ -488,10 +483,10 @@ class StiefelRKM(ReconstructingModel):
         clean = tf.cast(both[: tf.shape(images)[0]], images.dtype)
         return tf.add(*tf.split(error(tf.concat([images, clean], axis=0), both), 2))
 
-    def _log(self, share, values):
+    def _log(self, share, values, skipped=None):
         # Of the basis as the step leaves it, which is the same on all replicas.
-        error = share.of_common(stiefel.orthonormality_error(self.basis))
-        return super()._log(share, {**values, "orthonormality_error": error})
+        error = stiefel.orthonormality_error(self.basis)
+        return super()._log(share, {**values, "orthonormality_error": error}, skipped)
 
     def get_config(self):
         return {

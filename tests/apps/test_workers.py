@@ -1,4 +1,4 @@
-"""Two workers of one training: one is killed, and both go on as if it had not been."""
+"""Two workers of one training: one is killed or to stop, and both go on as if it had not been."""
 
 import json
 import os
@@ -86,9 +86,14 @@ def uninterrupted(tmp_path_factory):
 
 
 def _wait_for_steps(folder, steps):
-    store, end = CheckpointStore(folder / "checkpoints"), time.monotonic() + _SECONDS
-    while not store.steps() or store.steps()[-1] < steps:
-        assert time.monotonic() < end, "no checkpoint came"
+    store = CheckpointStore(folder / "checkpoints")
+    _wait_until(lambda: max(store.steps(), default=0) >= steps, "no checkpoint came")
+
+
+def _wait_until(is_so, otherwise):
+    end = time.monotonic() + _SECONDS
+    while not is_so():
+        assert time.monotonic() < end, otherwise
         time.sleep(0.01)
 
 
@@ -124,3 +129,18 @@ def test_training_of_which_a_worker_was_killed_ends_as_one_that_was_not(
     begin = re.search(r"^Training: .* from step (\d+) on", ends[0][1], re.MULTILINE)
     assert int(begin[1]) >= 8
     assert _contents(folder) == _contents(uninterrupted)
+
+
+def test_worker_that_is_to_stop_has_the_chief_save(tmp_path):
+    folder = tmp_path / "run"
+    # Far from its end, and without another checkpoint.
+    workers = _Workers(folder, *SMALL, "--steps=100000", "--checkpoint_every=100000")
+    history = folder / "history.csv"
+    _wait_until(lambda: history.is_file() and history.stat().st_size > 0, "no epoch ended")
+    workers.processes[1].send_signal(signal.SIGTERM)
+    ends = workers.wait()
+    assert [status for status, *_ in ends] == [143, 143], ends
+    [step] = CheckpointStore(folder / "checkpoints").steps()
+    for _, _, error in ends:
+        assert f"terminated. The last good checkpoint, after {step} steps" in error
+        assert "Traceback" not in error

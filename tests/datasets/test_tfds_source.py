@@ -110,6 +110,15 @@ def test_images_and_labels_belong_together(prepared):
     np.testing.assert_array_equal(dataset.labels, again.labels)
 
 
+def test_set_whose_builder_is_not_at_hand_is_read_from_its_files(prepared, monkeypatch):
+    expected = load_tfds("tiny_digits", data_dir=prepared)
+    monkeypatch.setattr("tensorflow_datasets.list_builders", lambda **_: ["mnist"])
+    for name in ("tiny_digits", "tiny_digits:1.0.0"):
+        images = load_tfds(name, data_dir=prepared)
+        np.testing.assert_array_equal(images.images, expected.images)
+    assert stream_tfds("tiny_digits", data_dir=prepared).num_images == expected.num_images
+
+
 def test_splits_and_slices_are_those_of_tfds(prepared):
     test = load_tfds("tiny_digits", split="test", data_dir=prepared)
     assert sorted(test.labels) == list(range(40, 40 + _NUM_TEST))

@@ -238,6 +238,39 @@ def train_on_bad_batch(model):
     return {"message": message, "moved": moved}
 
 
+def train_on_overflow(strategy, update, nonfinite, **options):
+    """What becomes of a model one of whose gradients, that of the last replica, is not finite."""
+    _, arguments = stiefel_rkm("split", update, "batch")
+    arguments["reconstruction_loss"] = "mean_squared_error"
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = models.StiefelRKM(
+            networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
+            networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2),
+            **{"latent_dim": 3, "seed": 0, **arguments},
+        )
+        model.compile(keras.optimizers.SGD(0.01), nonfinite=nonfinite, **options)
+    data = images()
+    data[19] *= 1e30  # the second of three batches, its last image
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(10)
+    result = {"message": None, "history": None}
+    try:
+        result["history"] = model.fit(batches, shuffle=False, verbose=0).history
+    except FloatingPointError as error:
+        result["message"] = str(error)
+    kept = [*model.weights, *model.optimizer.variables]
+    result["weights"] = [variable.numpy().tolist() for variable in kept]
+    result["step"] = int(model.optimizer.iterations.numpy())
+    return result
+
+
+def train_on_overflows(strategy):
+    return {
+        f"{update}, {nonfinite}": train_on_overflow(strategy, update, nonfinite, run_eagerly=True)
+        for update in ("simultaneous", "alternating")
+        for nonfinite in ("raise", "skip")
+    }
+
+
 def refusals(strategy):
     """What `compile` says of combinations that do not work."""
 
@@ -323,6 +356,11 @@ def of_one_process():
     return {
         "one device": {case: train(case, None) for case in CASES},
         "two replicas": {case: train(case, two) for case in CASES},
+        "overflows": {
+            "one device": train_on_overflows(None),
+            "two replicas": train_on_overflows(two),
+            "in a graph": train_on_overflow(two, "alternating", "skip"),
+        },
         "refusals": refusals(two),
     }
 
@@ -338,7 +376,8 @@ def of_worker(folder):
         message = "no error"
     except ValueError as error:
         message = str(error)
-    return {"training": training, "predict": message}
+    overflow = train_on_overflow(strategy, "alternating", "skip")
+    return {"training": training, "predict": message, "overflow": overflow}
 
 
 if __name__ == "__main__":

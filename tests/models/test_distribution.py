@@ -182,6 +182,31 @@ def test_an_image_that_one_replica_finds_bad_stops_all_before_anything_moves(rep
     _assert_stopped_by_bad_batch(replicas["two replicas"][EVALUATED_CASE])
 
 
+def _assert_same_after_overflow(result, expected):
+    assert result["step"] == expected["step"] and result["message"] == expected["message"]
+    for ours, theirs in zip(result["weights"], expected["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=_TOLERANCE, atol=1e-7)
+    if expected["history"]:
+        _assert_same_logs([result["history"]], [expected["history"]])
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_a_gradient_of_one_replica_that_is_not_finite_reaches_no_weight(replicas, update):
+    found, expected = (replicas["overflows"][name] for name in ("two replicas", "one device"))
+    raised, skipped = (found[f"{update}, {policy}"] for policy in ("raise", "skip"))
+    assert re.search(r"not finite, after training step 1\. .*no weight", raised["message"])
+    assert skipped["history"]["skipped_steps"] == [1.0] and skipped["step"] == 2
+    for policy, result in (("raise", raised), ("skip", skipped)):
+        _assert_same_after_overflow(result, expected[f"{update}, {policy}"])
+
+
+def test_a_graph_of_two_replicas_and_two_workers_leave_out_what_one_device_does(replicas, workers):
+    overflows = replicas["overflows"]
+    expected = overflows["one device"]["alternating, skip"]
+    for result in [overflows["in a graph"], *(result["overflow"] for result in workers[0])]:
+        _assert_same_after_overflow(result, expected)
+
+
 @pytest.mark.parametrize("combination", _REFUSALS)
 def test_what_cannot_work_is_refused_with_the_way_out(replicas, combination):
     assert re.search(_REFUSALS[combination], replicas["refusals"][combination])
