@@ -217,6 +217,9 @@ def _differences(run: Path, whole: Path) -> list[str]:
     ours, theirs = (CheckpointStore(path / "checkpoints").load() for path in (run, whole))
     if ours.position != theirs.position:
         differing.append("the position of the last checkpoint")
+    for name in {**ours.state, **theirs.state}:  # generators of random numbers, and metrics
+        if ours.state.get(name) != theirs.state.get(name):
+            differing.append(f"the state of {name} in the last checkpoint")
     models = {"checkpoint": (ours.model, theirs.model)}
     models["model.keras"] = [keras_rkm.load(path).model for path in (run, whole)]
     for name, (our_model, their_model) in models.items():
