@@ -58,7 +58,8 @@ class StiefelRKM(ReconstructingModel):
             `"mean_squared_error"`; both summed over the pixels of an image.
         reconstruction_mode: What L is, with `z = U h` and `e` normal noise in the span of U:
             `"deterministic"`: l(x, psi(z)); `"noisy"`: l(x, psi(z + e)); `"split"`:
-            l(x, psi(z)) + l(psi(z), psi(z + e)). Noise is drawn in training only.
+            l(x, psi(z)) + l(psi(z), psi(z + e)), which as a cross-entropy has the entropy of psi
+            in it and draws grey pixels to 0 and 1. Noise is drawn in training only.
         noise_stddev: Float >= 0, the standard deviation of the noise in units of the latents.
         decoder_centering: `"none"`: the decoder sees `UU' phi(x)`, and the PCA term alone is
             centred. `"batch"`: it sees the centred `UU'(phi(x) - mean)`, as in the authors' code.
