@@ -75,18 +75,19 @@ def assign_if(condition, variables, values):
         values: List of tensors, the values of this replica.
 
     Returns:
-        List of tensors, which are there when the variables have them.
+        Tensor, which is there when the variables have them.
     """
 
-    def assign(variable, condition, value):
-        return tf.cond(condition, lambda: variable.assign(value), lambda: variable.value())
+    def once_for_all(strategy, condition, *values):
+        def assign_all():
+            for variable, value in zip(variables, values, strict=True):
+                strategy.extended.update(variable.value, lambda own, new: own.assign(new), (value,))
+            return tf.constant(True)
 
-    def on_each_replica(strategy, condition, *values):
-        pairs = zip(variables, values, strict=True)
-        return [strategy.extended.update(v.value, assign, (condition, value)) for v, value in pairs]
+        known = strategy.experimental_local_results(condition)[0]
+        return tf.cond(known, assign_all, lambda: tf.constant(True))
 
-    context = tf.distribute.get_replica_context()
-    return context.merge_call(on_each_replica, (condition, *values))
+    return tf.distribute.get_replica_context().merge_call(once_for_all, (condition, *values))
 
 
 @dataclasses.dataclass(frozen=True)

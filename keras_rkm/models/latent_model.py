@@ -340,7 +340,7 @@ class LatentModel(keras.Model):
             skipped = tf.minimum(values.pop(_SKIPPED), 1)  # by one replica: by all
             undone = _replicas.assign_if(skipped > 0, to_undo, before)
             if self.nonfinite == "raise":
-                with tf.control_dependencies(undone):
+                with tf.control_dependencies([undone]):
                     tf.debugging.Assert(tf.equal(skipped, 0), [_DIVERGED])
         return self._log(share, values, skipped)
 
