@@ -284,9 +284,11 @@ def test_generation_metrics_time_every_measure():
 
 
 @pytest.mark.slow
-def test_streaming_measures_each_number_of_images(tmp_path):
+@pytest.mark.parametrize("source", ["tfrecords", "image_folder", "tfds"])
+def test_streaming_measures_each_number_of_images(tmp_path, source):
     sizes = ("--image_size=16", "--batch_size=16", "--capacity=2", "--steps=1", "--repeats=2")
-    rows, shares = _tables("streaming", "--num_images=60", f"--folder={tmp_path}", *sizes)
+    where = (f"--source={source}", "--num_images=60", f"--folder={tmp_path}")
+    rows, shares = _tables("streaming", *where, *sizes)
     assert [row["images"] for row in rows] == ["60"]
     assert all(100 < peak < 10_000 for peak in _floats(rows, "peak MiB"))
     assert min(_floats(rows, "images/s, CPU")) > 0

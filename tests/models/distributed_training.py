@@ -69,15 +69,19 @@ def images():
     return np.random.default_rng(0).random((NUM_IMAGES, *IMAGE_SHAPE), "float32")
 
 
+def build(model_class, arguments):
+    return model_class(
+        networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
+        networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2),
+        **{"latent_dim": 3, "seed": 0, **arguments},
+    )
+
+
 def make(case, strategy, compiled=True):
     model_class, arguments = CASES.get(case, (models.AutoEncoder, {}))
     policy = "float64" if case == FLOAT64_CASE else "float32"
     with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(policy):
-        model = model_class(
-            networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
-            networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2),
-            **{"latent_dim": 3, "seed": 0, **arguments},
-        )
+        model = build(model_class, arguments)
         if compiled:
             # Not Adam, to which a loss of twice the size is the same.
             model.compile(
@@ -240,14 +244,10 @@ def train_on_bad_batch(model):
 
 def train_on_overflow(strategy, update, nonfinite, **options):
     """What becomes of a model one of whose gradients, that of the last replica, is not finite."""
-    _, arguments = stiefel_rkm("split", update, "batch")
+    model_class, arguments = stiefel_rkm("split", update, "batch")
     arguments["reconstruction_loss"] = "mean_squared_error"
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = models.StiefelRKM(
-            networks.dense_encoder(IMAGE_SHAPE, FEATURE_DIM, hidden_dims=(), seed=1),
-            networks.dense_decoder(FEATURE_DIM, IMAGE_SHAPE, hidden_dims=(), seed=2),
-            **{"latent_dim": 3, "seed": 0, **arguments},
-        )
+        model = build(model_class, arguments)
         model.compile(keras.optimizers.SGD(0.01), nonfinite=nonfinite, **options)
     data = images()
     data[19] *= 1e30  # the second of three batches, its last image
